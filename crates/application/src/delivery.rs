@@ -1,0 +1,230 @@
+//! From the feed to the connections: who gets which event, in which order, exactly once.
+//!
+//! [`Delivery`] is the pure part: it decides. [`task`] owns one and feeds it, so nothing is locked:
+//! joining, publishing and leaving happen one after the other. [`follower`] keeps the feed open,
+//! [`catch_up`] brings connections that are behind up to the present at their own pace.
+
+mod catch_up;
+mod follower;
+mod outgoing;
+mod roster;
+mod task;
+
+use std::sync::Arc;
+
+use game_realtime_domain::{Connection, ConnectionId, Cursor, Position, Timestamp};
+
+pub use outgoing::{OutgoingEvent, PacketFormat};
+pub use task::{DeliveryConfig, DeliveryGone, DeliveryHandle, start};
+
+use crate::{
+    Timeline, TimelineLimits,
+    ports::{ClientPush, CloseReason, FeedUpdate, History, PushOutcome},
+};
+use roster::{Place, Roster};
+
+/// Decides which connection gets which event.
+///
+/// Every connection is either *live*: it has been handed everything up to the timeline's head and
+/// gets new events as they come; or *behind* at a position: it gets nothing until it has been
+/// advanced to the head. It becomes live in the very step that finds nothing left to hand it, so
+/// there is neither a gap nor a repetition between the two.
+pub struct Delivery {
+    timeline: Timeline,
+    limits: TimelineLimits,
+    roster: Roster,
+}
+
+/// How a connection came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery {
+    /// It brought no cursor.
+    Fresh,
+    /// It will get everything it missed: so many events.
+    Recovered(usize),
+    /// What it missed cannot be proven complete; it gets nothing of it.
+    Gap,
+}
+
+/// The answer to a join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Joined {
+    /// The connection is a member, behind at the cursor.
+    At {
+        /// From where it gets everything.
+        cursor: Cursor,
+        /// What became of the cursor it brought.
+        recovery: Recovery,
+    },
+    /// Its cursor is ahead of what this node has seen. Nothing was joined: try again soon.
+    Ahead,
+}
+
+/// The next step of a connection that is behind.
+#[derive(Debug)]
+pub enum Advance {
+    /// It has to be handed these, in order, before it is advanced again. Possibly none, when none
+    /// of the events that were looked at concerns it.
+    Hand(Vec<Arc<OutgoingEvent>>),
+    /// It is live: new events come by themselves.
+    Live,
+    /// What it has to be handed is no longer there.
+    Lost,
+    /// It is not a member.
+    Unknown,
+}
+
+impl Delivery {
+    /// How many events one advance looks at, at most: it bounds the time that one connection can
+    /// take from all others.
+    const SCAN: usize = 4096;
+
+    /// Starts with what the store remembers and no connections.
+    #[must_use]
+    pub fn new(history: History, limits: TimelineLimits, now: Timestamp) -> Self {
+        Self { timeline: Timeline::new(history, limits, now), limits, roster: Roster::default() }
+    }
+
+    /// Takes new events from the feed and pushes each to the live connections it concerns.
+    /// Returns the connections that fell behind: they have to be advanced.
+    pub fn publish(&mut self, update: FeedUpdate, now: Timestamp) -> Vec<Behind> {
+        let mut behind = Vec::new();
+        for event in update.events {
+            let before = self.timeline.head();
+            let outgoing = OutgoingEvent::new(event, self.timeline.epoch());
+            let Some(outgoing) = self.timeline.append(outgoing) else { continue };
+            let mut delivered = 0;
+            let mut refused = Vec::new();
+            self.roster.for_each_live(&outgoing.event().route, |id, push| {
+                match push.push(&outgoing) {
+                    PushOutcome::Taken => delivered += 1,
+                    PushOutcome::Full => refused.push((id, Arc::clone(push))),
+                    // Its session notices too, and leaves.
+                    PushOutcome::Gone => {}
+                }
+            });
+            for (id, push) in refused {
+                self.roster.fall_behind(id, before);
+                behind.push(Behind { id, push });
+            }
+            outgoing.record_deliveries(delivered);
+        }
+        self.timeline.advance_to(update.head);
+        self.timeline.trim(now);
+        behind
+    }
+
+    /// Makes a connection a member, behind at the position of its cursor or at the head.
+    pub fn join(
+        &mut self,
+        connection: Connection,
+        push: Arc<dyn ClientPush>,
+        cursor: Option<&Cursor>,
+    ) -> Joined {
+        let (position, recovery) = match cursor {
+            None => (self.timeline.head(), Recovery::Fresh),
+            Some(cursor)
+                if cursor.epoch != *self.timeline.epoch()
+                    || !self.timeline.reaches(cursor.position) =>
+            {
+                (self.timeline.head(), Recovery::Gap)
+            }
+            Some(cursor) if cursor.position > self.timeline.head() => return Joined::Ahead,
+            Some(cursor) => {
+                let missed = self
+                    .timeline
+                    .after(cursor.position)
+                    .filter(|event| event.event().route.concerns(&connection))
+                    .count();
+                (cursor.position, Recovery::Recovered(missed))
+            }
+        };
+        self.roster.add(connection, push, position);
+        Joined::At { cursor: self.timeline.cursor(position), recovery }
+    }
+
+    /// As [`join`](Self::join) for a cursor that stays ahead: the store never gave it out.
+    pub fn join_with_gap(&mut self, connection: Connection, push: Arc<dyn ClientPush>) -> Joined {
+        let position = self.timeline.head();
+        self.roster.add(connection, push, position);
+        Joined::At { cursor: self.timeline.cursor(position), recovery: Recovery::Gap }
+    }
+
+    /// Takes a connection that is behind one step further: at most `limit` events.
+    pub fn advance(&mut self, id: ConnectionId, limit: usize) -> Advance {
+        let Some(Place { connection, behind }) = self.roster.place(id) else {
+            return Advance::Unknown;
+        };
+        let Some(position) = behind else { return Advance::Live };
+        if !self.timeline.reaches(position) {
+            return Advance::Lost;
+        }
+        let mut reached = position;
+        let mut concerned = Vec::new();
+        let mut exhausted = true;
+        for (looked_at, event) in self.timeline.after(position).enumerate() {
+            let concerns = event.event().route.concerns(connection);
+            if looked_at == Self::SCAN || (concerns && concerned.len() == limit) {
+                exhausted = false;
+                break;
+            }
+            if concerns {
+                concerned.push(Arc::clone(event));
+            }
+            reached = event.position();
+        }
+        if exhausted && concerned.is_empty() {
+            self.roster.go_live(id);
+            return Advance::Live;
+        }
+        self.roster.fall_behind(id, reached);
+        Advance::Hand(concerned)
+    }
+
+    /// Forgets a connection.
+    pub fn leave(&mut self, id: ConnectionId) {
+        self.roster.remove(id);
+    }
+
+    /// Starts anew from another history, because events were lost. Every connection is closed and
+    /// forgotten: each comes back and is told of its gap.
+    pub fn restart(&mut self, history: History, now: Timestamp) {
+        self.timeline = Timeline::new(history, self.limits, now);
+        for push in self.roster.clear() {
+            push.close(CloseReason::HistoryLost);
+        }
+    }
+
+    /// Ends every connection.
+    pub fn close_all(&mut self, reason: CloseReason) {
+        for push in self.roster.clear() {
+            push.close(reason);
+        }
+    }
+
+    /// Everything up to here has been published.
+    #[must_use]
+    pub fn head(&self) -> Position {
+        self.timeline.head()
+    }
+
+    /// The recent events.
+    #[must_use]
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// How a member's connection can be reached.
+    #[must_use]
+    pub fn push_of(&self, id: ConnectionId) -> Option<Arc<dyn ClientPush>> {
+        self.roster.push_of(id)
+    }
+}
+
+/// A connection that could not take an event at once.
+pub struct Behind {
+    /// Which.
+    pub id: ConnectionId,
+    /// How it is reached.
+    pub push: Arc<dyn ClientPush>,
+}

@@ -1,0 +1,40 @@
+//! Brings one connection that is behind up to the present, as fast as its client reads.
+
+use std::sync::Arc;
+
+use game_realtime_domain::ConnectionId;
+
+use super::{Advance, DeliveryHandle};
+use crate::ports::{ClientPush, CloseReason, PushOutcome};
+
+/// How many events are asked for at a time.
+const CHUNK: usize = 256;
+
+/// Runs until the connection is live or gone.
+pub(super) async fn run(handle: DeliveryHandle, id: ConnectionId, push: Arc<dyn ClientPush>) {
+    loop {
+        let events = match handle.advance(id, CHUNK).await {
+            Ok(Advance::Hand(events)) => events,
+            Ok(Advance::Lost) => {
+                push.close(CloseReason::SlowConsumer);
+                return;
+            }
+            Ok(Advance::Live | Advance::Unknown) | Err(_) => return,
+        };
+        for event in events {
+            loop {
+                match push.push(&event) {
+                    PushOutcome::Taken => break,
+                    PushOutcome::Full => {
+                        if push.writable().await.is_err() {
+                            push.close(CloseReason::SlowConsumer);
+                            return;
+                        }
+                    }
+                    PushOutcome::Gone => return,
+                }
+            }
+            event.record_deliveries(1);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The one task that owns the delivery state, and the handle by which sessions talk to it.
+
+use std::{sync::Arc, time::Duration};
+
+use game_realtime_domain::{Connection, ConnectionId, Cursor};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::debug;
+
+use super::{
+    Advance, Behind, Delivery, Joined, catch_up,
+    follower::{self, Followed},
+};
+use crate::{
+    TimelineLimits,
+    ports::{ClientPush, Clock, CloseReason, EventFeed},
+};
+
+/// What shapes delivery.
+#[derive(Debug, Clone, Copy)]
+pub struct DeliveryConfig {
+    /// How much of the past is kept for clients that come back.
+    pub timeline: TimelineLimits,
+    /// How long a connection whose cursor is ahead of this node waits for the feed.
+    pub ahead_timeout: Duration,
+}
+
+/// The delivery task has ended: the node is going down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("delivery has ended")]
+pub struct DeliveryGone;
+
+enum Command {
+    Join {
+        connection: Connection,
+        push: Arc<dyn ClientPush>,
+        cursor: Option<Cursor>,
+        /// Whether a cursor that is ahead is to be taken for a gap.
+        final_attempt: bool,
+        answer: oneshot::Sender<Joined>,
+    },
+    Start(ConnectionId),
+    Advance {
+        id: ConnectionId,
+        limit: usize,
+        answer: oneshot::Sender<Advance>,
+    },
+    Leave(ConnectionId),
+    CloseAll(CloseReason),
+}
+
+/// Talks to the delivery task.
+#[derive(Clone)]
+pub struct DeliveryHandle {
+    commands: mpsc::Sender<Command>,
+    last_contact: watch::Receiver<Option<Instant>>,
+    ahead_timeout: Duration,
+}
+
+/// Commands waiting for the delivery task; senders wait when it is full.
+const COMMANDS: usize = 1024;
+/// Feed updates waiting for the delivery task; the feed waits when it is full.
+const UPDATES: usize = 16;
+/// How often a join whose cursor is ahead asks again.
+const AHEAD_RETRY: Duration = Duration::from_millis(20);
+
+/// Starts following the feed and delivering, in tasks that `tracker` owns and `stop` ends.
+pub fn start(
+    feed: Arc<dyn EventFeed>,
+    clock: Arc<dyn Clock>,
+    config: DeliveryConfig,
+    tracker: &TaskTracker,
+    stop: CancellationToken,
+) -> DeliveryHandle {
+    let (commands, inbox) = mpsc::channel(COMMANDS);
+    let (contact, last_contact) = watch::channel(None);
+    let handle = DeliveryHandle { commands, last_contact, ahead_timeout: config.ahead_timeout };
+    let task =
+        Task { feed, clock, config, contact, tracker: tracker.clone(), handle: handle.clone() };
+    tracker.spawn(async move { stop.run_until_cancelled(task.run(inbox)).await });
+    handle
+}
+
+impl DeliveryHandle {
+    /// Makes a connection a member; it gets nothing before [`start`](Self::start). Waits until the
+    /// node has seen its history.
+    ///
+    /// # Errors
+    /// [`DeliveryGone`] when the node is going down.
+    pub async fn join(
+        &self,
+        connection: &Connection,
+        push: &Arc<dyn ClientPush>,
+        cursor: Option<&Cursor>,
+    ) -> Result<Joined, DeliveryGone> {
+        let deadline = Instant::now() + self.ahead_timeout;
+        loop {
+            let (answer, joined) = oneshot::channel();
+            self.send(Command::Join {
+                connection: connection.clone(),
+                push: Arc::clone(push),
+                cursor: cursor.cloned(),
+                final_attempt: Instant::now() >= deadline,
+                answer,
+            })
+            .await?;
+            match joined.await.map_err(|_| DeliveryGone)? {
+                Joined::Ahead => tokio::time::sleep(AHEAD_RETRY).await,
+                at @ Joined::At { .. } => return Ok(at),
+            }
+        }
+    }
+
+    /// Lets a member have its events: first what it missed, then what comes.
+    ///
+    /// # Errors
+    /// [`DeliveryGone`] when the node is going down.
+    pub async fn start(&self, id: ConnectionId) -> Result<(), DeliveryGone> {
+        self.send(Command::Start(id)).await
+    }
+
+    /// Forgets a member.
+    pub async fn leave(&self, id: ConnectionId) {
+        // If the task is gone, so are its members.
+        self.send(Command::Leave(id)).await.ok();
+    }
+
+    /// Ends every connection.
+    pub async fn close_all(&self, reason: CloseReason) {
+        self.send(Command::CloseAll(reason)).await.ok();
+    }
+
+    /// How long ago the feed was last known to be current; `None` before it ever was.
+    #[must_use]
+    pub fn feed_age(&self) -> Option<Duration> {
+        self.last_contact.borrow().map(|contact| contact.elapsed())
+    }
+
+    pub(super) async fn advance(
+        &self,
+        id: ConnectionId,
+        limit: usize,
+    ) -> Result<Advance, DeliveryGone> {
+        let (answer, advanced) = oneshot::channel();
+        self.send(Command::Advance { id, limit, answer }).await?;
+        advanced.await.map_err(|_| DeliveryGone)
+    }
+
+    async fn send(&self, command: Command) -> Result<(), DeliveryGone> {
+        self.commands.send(command).await.map_err(|_| DeliveryGone)
+    }
+}
+
+struct Task {
+    feed: Arc<dyn EventFeed>,
+    clock: Arc<dyn Clock>,
+    config: DeliveryConfig,
+    contact: watch::Sender<Option<Instant>>,
+    tracker: TaskTracker,
+    handle: DeliveryHandle,
+}
+
+impl Task {
+    async fn run(self, mut inbox: mpsc::Receiver<Command>) {
+        let history = follower::first_history(&self.feed, &self.config).await;
+        let mut delivery = Delivery::new(history, self.config.timeline, self.clock.now());
+        self.contact.send_replace(Some(Instant::now()));
+        let (updates, mut followed) = mpsc::channel(UPDATES);
+        let follower = follower::run(
+            Arc::clone(&self.feed),
+            self.config,
+            delivery.timeline().epoch().clone(),
+            delivery.head(),
+            updates,
+        );
+        let follow = async {
+            loop {
+                tokio::select! {
+                    Some(message) = followed.recv() => self.follow(&mut delivery, message),
+                    Some(command) = inbox.recv() => self.obey(&mut delivery, command),
+                    else => break,
+                }
+            }
+        };
+        tokio::join!(follower, follow);
+    }
+
+    fn follow(&self, delivery: &mut Delivery, message: Followed) {
+        self.contact.send_replace(Some(Instant::now()));
+        match message {
+            Followed::Update(update) => {
+                let now = self.clock.now();
+                if let Some(newest) = update.events.last() {
+                    let age = now.as_millis().saturating_sub(newest.event.created_at.as_millis());
+                    metrics::gauge!("game_realtime_feed_lag_seconds")
+                        .set(Duration::from_millis(age).as_secs_f64());
+                }
+                for Behind { id, push } in delivery.publish(update, now) {
+                    debug!(connection.id = %id, "connection fell behind");
+                    self.tracker.spawn(catch_up::run(self.handle.clone(), id, push));
+                }
+            }
+            Followed::Restart(history) => delivery.restart(history, self.clock.now()),
+        }
+        metrics::gauge!("game_realtime_timeline_events").set(as_f64(delivery.timeline().len()));
+        metrics::gauge!("game_realtime_timeline_bytes").set(as_f64(delivery.timeline().bytes()));
+    }
+
+    fn obey(&self, delivery: &mut Delivery, command: Command) {
+        match command {
+            Command::Join { connection, push, cursor, final_attempt, answer } => {
+                let id = connection.id;
+                let joined =
+                    match delivery.join(connection.clone(), Arc::clone(&push), cursor.as_ref()) {
+                        Joined::Ahead if final_attempt => delivery.join_with_gap(connection, push),
+                        joined @ (Joined::At { .. } | Joined::Ahead) => joined,
+                    };
+                if answer.send(joined).is_err() {
+                    // Nobody waits for it any more, so nobody would make it leave.
+                    delivery.leave(id);
+                }
+            }
+            // Most have missed nothing and are live at once, without a task of their own.
+            Command::Start(id) => match delivery.advance(id, 0) {
+                Advance::Live | Advance::Unknown => {}
+                Advance::Hand(_) | Advance::Lost => {
+                    if let Some(push) = delivery.push_of(id) {
+                        self.tracker.spawn(catch_up::run(self.handle.clone(), id, push));
+                    }
+                }
+            },
+            Command::Advance { id, limit, answer } => {
+                answer.send(delivery.advance(id, limit)).ok();
+            }
+            Command::Leave(id) => delivery.leave(id),
+            Command::CloseAll(reason) => delivery.close_all(reason),
+        }
+    }
+}
+
+/// A count as a metric's value; above 2^53 it is rounded.
+#[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
+fn as_f64(count: usize) -> f64 {
+    count as f64
+}

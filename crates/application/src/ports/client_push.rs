@@ -1,0 +1,65 @@
+//! The port to one client: how delivery hands it events.
+
+use async_trait::async_trait;
+
+use crate::delivery::OutgoingEvent;
+
+/// The outgoing side of one connection. What is pushed arrives in the order pushed, or the
+/// connection ends.
+#[async_trait]
+pub trait ClientPush: Send + Sync {
+    /// Takes an event for the client. MUST NOT block or wait.
+    fn push(&self, event: &OutgoingEvent) -> PushOutcome;
+
+    /// Waits until a push is likely to be taken again.
+    ///
+    /// # Errors
+    /// MUST return [`ConnectionGone`] once nothing can be pushed any more, and after a bounded
+    /// time without progress.
+    async fn writable(&self) -> Result<(), ConnectionGone>;
+
+    /// Ends the connection. MUST NOT block; further pushes are [`PushOutcome::Gone`].
+    fn close(&self, reason: CloseReason);
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushOutcome {
+    /// The event will be written.
+    Taken,
+    /// No room now: nothing was taken, the event can be pushed again later.
+    Full,
+    /// The connection has ended.
+    Gone,
+}
+
+/// The connection has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("connection is gone")]
+pub struct ConnectionGone;
+
+/// Why the gateway ends a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The node is going down. The client should return, elsewhere.
+    Drain,
+    /// The client does not read fast enough. It may return with its cursor.
+    SlowConsumer,
+    /// Events this client has not seen are lost. It will return and learn of the gap.
+    HistoryLost,
+    /// The node could not register it. It should return.
+    Unregistered,
+}
+
+impl CloseReason {
+    /// The name in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::SlowConsumer => "slow_consumer",
+            Self::HistoryLost => "history_lost",
+            Self::Unregistered => "unregistered",
+        }
+    }
+}

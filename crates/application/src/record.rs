@@ -1,0 +1,115 @@
+//! Events as stores keep them: routed without a look at the payload, which stays encoded.
+
+use std::sync::Arc;
+
+use game_realtime_domain::{
+    ConnectionId, Event, EventType, Payload, Position, RequestId, Route, Sender, UserId,
+};
+use uuid::Uuid;
+
+/// A payload in its stored and wire form: one JSON object. Encoded once, when it is published,
+/// and never decoded again by the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedPayload {
+    /// What it is the payload of.
+    pub event_type: EventType,
+    /// A JSON object, without insignificant white space.
+    pub json: Arc<str>,
+}
+
+/// An event whose payload is encoded.
+pub type RecordedEvent = Event<EncodedPayload>;
+
+/// Within what a `request_id` names one request: a player, or a guest's connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// All connections of a player.
+    User(UserId),
+    /// One guest connection.
+    Connection(ConnectionId),
+}
+
+impl Scope {
+    /// The scope of requests from `sender`.
+    #[must_use]
+    pub fn of(sender: &Sender) -> Self {
+        match &sender.user_id {
+            Some(user_id) => Self::User(user_id.clone()),
+            None => Self::Connection(sender.connection_id),
+        }
+    }
+}
+
+/// What makes a repeated request recognisable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestReceipt {
+    /// Within what the key is unique.
+    pub scope: Scope,
+    /// The client's key.
+    pub request_id: RequestId,
+    /// A digest of event type and payload: a repeat has the same one.
+    pub fingerprint: Uuid,
+}
+
+/// An event on its way into a store.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// The event.
+    pub event: RecordedEvent,
+    /// Whom it concerns.
+    pub route: Route,
+    /// Set when the client gave a `request_id`.
+    pub receipt: Option<RequestReceipt>,
+    /// The player whose open connections are counted in the commit.
+    pub presence_of: Option<UserId>,
+}
+
+/// An event that is committed: it has its place in the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PositionedEvent {
+    /// Its place in the order.
+    pub position: Position,
+    /// The event.
+    pub event: RecordedEvent,
+    /// Whom it concerns.
+    pub route: Route,
+}
+
+impl NewEvent {
+    /// Prepares an event for a store: encodes the payload and derives route and receipt.
+    ///
+    /// # Errors
+    /// When the payload cannot be represented in JSON.
+    pub fn encode<P: Payload>(
+        event: Event<P>,
+        request_id: Option<RequestId>,
+    ) -> Result<Self, serde_json::Error> {
+        let json: Arc<str> = serde_json::to_string(&event.payload)?.into();
+        let receipt = request_id.map(|request_id| RequestReceipt {
+            scope: Scope::of(&event.sender),
+            request_id,
+            fingerprint: fingerprint(P::TYPE, &json),
+        });
+        Ok(Self {
+            route: event.payload.route(event.namespace, &event.sender),
+            presence_of: event.payload.presence_of().cloned(),
+            receipt,
+            event: Event {
+                id: event.id,
+                namespace: event.namespace,
+                sender: event.sender,
+                created_at: event.created_at,
+                payload: EncodedPayload { event_type: P::TYPE, json },
+            },
+        })
+    }
+}
+
+/// A UUID of version 5 (RFC 9562) over event type and payload. It guards a client against its own
+/// mistakes, not against an attacker: nobody but the client chooses both payloads.
+fn fingerprint(event_type: EventType, json: &str) -> Uuid {
+    Uuid::new_v5(
+        &Uuid::new_v5(&Uuid::NAMESPACE_URL, event_type.as_str().as_bytes()),
+        json.as_bytes(),
+    )
+}

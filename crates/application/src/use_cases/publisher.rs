@@ -1,0 +1,92 @@
+//! What the three events have in common: may this be sent, and the way into the log.
+
+use std::sync::Arc;
+
+use game_realtime_domain::{
+    Connection, Event, EventId, EventType, Namespace, Payload, RequestId, Sender,
+};
+
+use crate::{
+    ports::{AppendError, Appended, Clock, EventRepository, IdGenerator, StoreError},
+    record::NewEvent,
+};
+
+/// Which events each namespace may send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// What identified players may send.
+    pub private: Vec<EventType>,
+    /// What guests may send.
+    pub guest: Vec<EventType>,
+}
+
+impl Allowed {
+    fn allows(&self, namespace: Namespace, event_type: EventType) -> bool {
+        match namespace {
+            Namespace::Private => self.private.contains(&event_type),
+            Namespace::Guest => self.guest.contains(&event_type),
+        }
+    }
+}
+
+/// Publishes events on behalf of connections.
+pub struct Publisher {
+    repository: Arc<dyn EventRepository>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGenerator>,
+    allowed: Allowed,
+}
+
+/// An event was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// This namespace, or this connection, may not send this event.
+    #[error("this namespace may not send this event")]
+    Forbidden,
+    /// The `request_id` was used for something else.
+    #[error("request id was used with another payload")]
+    IdempotencyConflict,
+    /// The store failed; whether the event was committed is unknown.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The payload cannot be encoded.
+    #[error("payload cannot be encoded")]
+    Encode(#[from] serde_json::Error),
+}
+
+impl Publisher {
+    /// A publisher into `repository`.
+    pub fn new(
+        repository: Arc<dyn EventRepository>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGenerator>,
+        allowed: Allowed,
+    ) -> Self {
+        Self { repository, clock, ids, allowed }
+    }
+
+    /// Commits an event, if its sender's namespace may send it.
+    pub(super) async fn publish<P: Payload>(
+        &self,
+        sender: &Connection,
+        payload: P,
+        request_id: Option<RequestId>,
+    ) -> Result<Appended, PublishError> {
+        if !self.allowed.allows(sender.namespace, P::TYPE) {
+            return Err(PublishError::Forbidden);
+        }
+        let created_at = self.clock.now();
+        let event = Event {
+            id: EventId(self.ids.next(created_at)),
+            namespace: sender.namespace,
+            sender: Sender::of(sender),
+            created_at,
+            payload,
+        };
+        let event = NewEvent::encode(event, request_id)?;
+        self.repository.append(event).await.map_err(|error| match error {
+            AppendError::IdempotencyConflict => PublishError::IdempotencyConflict,
+            AppendError::Store(error) => PublishError::Store(error),
+        })
+    }
+}

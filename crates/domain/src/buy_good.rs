@@ -1,0 +1,42 @@
+//! `core.game.state.buy_good`: a player bought something.
+
+use alloc::string::String;
+
+use crate::{CommandLimits, EventType, Namespace, Payload, Recipient, RequestId, Route, Sender};
+
+/// What a client asks for.
+#[derive(Debug, Clone, serde::Deserialize, garde::Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(context(CommandLimits as limits))]
+pub struct BuyGoodCommand {
+    /// Which good, as the game's catalogue names it.
+    #[garde(length(chars, min = 1, max = limits.good_id_length))]
+    pub good_id: String,
+    /// How many.
+    #[garde(range(min = 1, max = CommandLimits::MAX_COUNT))]
+    pub count: i64,
+    /// The client's idempotency key.
+    #[serde(default)]
+    #[garde(skip)]
+    pub request_id: Option<RequestId>,
+}
+
+/// What the event carries.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct BuyGood {
+    /// Which good.
+    pub good_id: String,
+    /// How many.
+    pub count: i64,
+}
+
+impl Payload for BuyGood {
+    const TYPE: EventType = EventType::BuyGood;
+
+    fn route(&self, _namespace: Namespace, sender: &Sender) -> Route {
+        Route::One(match &sender.user_id {
+            Some(user_id) => Recipient::User(user_id.clone()),
+            None => Recipient::Connection(sender.connection_id),
+        })
+    }
+}

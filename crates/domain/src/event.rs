@@ -1,0 +1,111 @@
+//! What happened: an event, its type, and who sent it.
+
+use core::fmt;
+
+use uuid::Uuid;
+
+use crate::{Connection, ConnectionId, Namespace, Route, Timestamp, UserId};
+
+/// The id of an event. Unique over all nodes and all time.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct EventId(pub Uuid);
+
+impl fmt::Display for EventId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// The kinds of events. Their names are the public contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EventType {
+    /// Said to everybody in the sender's namespace.
+    Broadcast,
+    /// Said to one player.
+    SendMessage,
+    /// A player bought something.
+    BuyGood,
+}
+
+impl EventType {
+    /// Every event type, in a fixed order.
+    pub const ALL: [Self; 3] = [Self::Broadcast, Self::SendMessage, Self::BuyGood];
+
+    /// The name clients, logs, metrics and configuration use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Broadcast => "core.game.state.broadcast",
+            Self::SendMessage => "core.game.state.send_message",
+            Self::BuyGood => "core.game.state.buy_good",
+        }
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// The name is not that of an event type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown event type")]
+pub struct UnknownEventType;
+
+impl core::str::FromStr for EventType {
+    type Err = UnknownEventType;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or(UnknownEventType)
+    }
+}
+
+/// Who sent an event.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Sender {
+    /// The player; `None` for a guest.
+    pub user_id: Option<UserId>,
+    /// The connection it came through.
+    pub connection_id: ConnectionId,
+}
+
+impl Sender {
+    /// The sender that a connection is.
+    #[must_use]
+    pub fn of(connection: &Connection) -> Self {
+        Self { user_id: connection.user_id.clone(), connection_id: connection.id }
+    }
+}
+
+/// What an event carries, and what follows from it.
+pub trait Payload: serde::Serialize {
+    /// The type of the events that carry this payload.
+    const TYPE: EventType;
+
+    /// Whom an event with this payload concerns, sent by `sender` in `namespace`.
+    fn route(&self, namespace: Namespace, sender: &Sender) -> Route;
+
+    /// The player whose number of open connections the sender is told, if any.
+    fn presence_of(&self) -> Option<&UserId> {
+        None
+    }
+}
+
+/// Something that happened, before a store gave it its place in the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event<P> {
+    /// Its id.
+    pub id: EventId,
+    /// The namespace it was sent in.
+    pub namespace: Namespace,
+    /// Who sent it.
+    pub sender: Sender,
+    /// When the node took it from the sender.
+    pub created_at: Timestamp,
+    /// What it says.
+    pub payload: P,
+}

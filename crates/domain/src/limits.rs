@@ -1,0 +1,18 @@
+//! The bounds that configuration sets on what a command may contain.
+
+/// Upper bounds on the fields of commands, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommandLimits {
+    /// Longest `message` of a broadcast.
+    pub message_length: usize,
+    /// Longest `text` of a message.
+    pub text_length: usize,
+    /// Longest `good_id` of a purchase.
+    pub good_id_length: usize,
+}
+
+impl CommandLimits {
+    /// The largest `count` of a purchase: 2^53 - 1, the largest integer that every JSON
+    /// implementation can represent exactly (RFC 8259, section 6).
+    pub const MAX_COUNT: i64 = (1 << 53) - 1;
+}
