@@ -1,8 +1,8 @@
 //! From the feed to the connections: who gets which event, in which order, exactly once.
 //!
-//! [`Delivery`] is the pure part: it decides. [`task`] owns one and feeds it, so nothing is locked:
-//! joining, publishing and leaving happen one after the other. [`follower`] keeps the feed open,
-//! [`catch_up`] brings connections that are behind up to the present at their own pace.
+//! [`Delivery`] is the pure part: it decides. `task` owns one and feeds it, so nothing is locked:
+//! joining, publishing and leaving happen one after the other. `follower` keeps the feed open,
+//! `catch_up` brings connections that are behind up to the present at their own pace.
 
 mod catch_up;
 mod follower;
@@ -44,6 +44,25 @@ pub enum Recovery {
     Recovered(usize),
     /// What it missed cannot be proven complete; it gets nothing of it.
     Gap,
+}
+
+/// From where a connection that joins wants to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resume {
+    /// From now.
+    Fresh,
+    /// From where it came to.
+    From(Cursor),
+    /// From a place that nobody can know.
+    Malformed,
+}
+
+impl Resume {
+    /// Reads the cursor that a client brought, if it brought one.
+    #[must_use]
+    pub fn parse(cursor: Option<&str>) -> Self {
+        cursor.map_or(Self::Fresh, |cursor| cursor.parse().map_or(Self::Malformed, Self::From))
+    }
 }
 
 /// The answer to a join.
@@ -114,23 +133,24 @@ impl Delivery {
         behind
     }
 
-    /// Makes a connection a member, behind at the position of its cursor or at the head.
+    /// Makes a connection a member, behind at the position it resumes from or at the head.
     pub fn join(
         &mut self,
         connection: Connection,
         push: Arc<dyn ClientPush>,
-        cursor: Option<&Cursor>,
+        resume: &Resume,
     ) -> Joined {
-        let (position, recovery) = match cursor {
-            None => (self.timeline.head(), Recovery::Fresh),
-            Some(cursor)
+        let (position, recovery) = match resume {
+            Resume::Fresh => (self.timeline.head(), Recovery::Fresh),
+            Resume::Malformed => (self.timeline.head(), Recovery::Gap),
+            Resume::From(cursor)
                 if cursor.epoch != *self.timeline.epoch()
                     || !self.timeline.reaches(cursor.position) =>
             {
                 (self.timeline.head(), Recovery::Gap)
             }
-            Some(cursor) if cursor.position > self.timeline.head() => return Joined::Ahead,
-            Some(cursor) => {
+            Resume::From(cursor) if cursor.position > self.timeline.head() => return Joined::Ahead,
+            Resume::From(cursor) => {
                 let missed = self
                     .timeline
                     .after(cursor.position)
@@ -141,13 +161,6 @@ impl Delivery {
         };
         self.roster.add(connection, push, position);
         Joined::At { cursor: self.timeline.cursor(position), recovery }
-    }
-
-    /// As [`join`](Self::join) for a cursor that stays ahead: the store never gave it out.
-    pub fn join_with_gap(&mut self, connection: Connection, push: Arc<dyn ClientPush>) -> Joined {
-        let position = self.timeline.head();
-        self.roster.add(connection, push, position);
-        Joined::At { cursor: self.timeline.cursor(position), recovery: Recovery::Gap }
     }
 
     /// Takes a connection that is behind one step further: at most `limit` events.

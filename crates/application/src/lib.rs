@@ -16,7 +16,7 @@ mod timeline;
 
 pub use delivery::{
     Delivery, DeliveryConfig, DeliveryGone, DeliveryHandle, Joined, OutgoingEvent, PacketFormat,
-    Recovery,
+    Recovery, Resume, start as start_delivery,
 };
 pub use record::{EncodedPayload, NewEvent, PositionedEvent, RecordedEvent, RequestReceipt, Scope};
 pub use timeline::{Timeline, TimelineLimits};

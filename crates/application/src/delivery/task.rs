@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use game_realtime_domain::{Connection, ConnectionId, Cursor};
+use game_realtime_domain::{Connection, ConnectionId};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
 use super::{
-    Advance, Behind, Delivery, Joined, catch_up,
+    Advance, Behind, Delivery, Joined, Resume, catch_up,
     follower::{self, Followed},
 };
 use crate::{
@@ -37,9 +37,7 @@ enum Command {
     Join {
         connection: Connection,
         push: Arc<dyn ClientPush>,
-        cursor: Option<Cursor>,
-        /// Whether a cursor that is ahead is to be taken for a gap.
-        final_attempt: bool,
+        resume: Resume,
         answer: oneshot::Sender<Joined>,
     },
     Start(ConnectionId),
@@ -94,22 +92,24 @@ impl DeliveryHandle {
         &self,
         connection: &Connection,
         push: &Arc<dyn ClientPush>,
-        cursor: Option<&Cursor>,
+        resume: Resume,
     ) -> Result<Joined, DeliveryGone> {
         let deadline = Instant::now() + self.ahead_timeout;
+        let mut resume = resume;
         loop {
             let (answer, joined) = oneshot::channel();
             self.send(Command::Join {
                 connection: connection.clone(),
                 push: Arc::clone(push),
-                cursor: cursor.cloned(),
-                final_attempt: Instant::now() >= deadline,
+                resume: resume.clone(),
                 answer,
             })
             .await?;
             match joined.await.map_err(|_| DeliveryGone)? {
-                Joined::Ahead => tokio::time::sleep(AHEAD_RETRY).await,
                 at @ Joined::At { .. } => return Ok(at),
+                Joined::Ahead if Instant::now() < deadline => tokio::time::sleep(AHEAD_RETRY).await,
+                // The store never gave that cursor out.
+                Joined::Ahead => resume = Resume::Malformed,
             }
         }
     }
@@ -211,13 +211,9 @@ impl Task {
 
     fn obey(&self, delivery: &mut Delivery, command: Command) {
         match command {
-            Command::Join { connection, push, cursor, final_attempt, answer } => {
+            Command::Join { connection, push, resume, answer } => {
                 let id = connection.id;
-                let joined =
-                    match delivery.join(connection.clone(), Arc::clone(&push), cursor.as_ref()) {
-                        Joined::Ahead if final_attempt => delivery.join_with_gap(connection, push),
-                        joined @ (Joined::At { .. } | Joined::Ahead) => joined,
-                    };
+                let joined = delivery.join(connection, push, &resume);
                 if answer.send(joined).is_err() {
                     // Nobody waits for it any more, so nobody would make it leave.
                     delivery.leave(id);

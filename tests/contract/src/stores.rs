@@ -1,0 +1,53 @@
+//! The fixture of every suite: one fresh, empty store, seen through its ports.
+
+use std::{any::Any, sync::Arc};
+
+use game_realtime_application::{
+    NewEvent,
+    ports::{Appended, ConnectionRepository, EventFeed, EventRepository, History, StoreHealth},
+};
+use game_realtime_domain::Connection;
+
+use crate::{Follower, follower::EVERYTHING};
+
+/// A store under test. Fields are dropped in order: the guard goes last.
+pub struct Stores {
+    /// Its event log.
+    pub events: Arc<dyn EventRepository>,
+    /// Its feed.
+    pub feed: Arc<dyn EventFeed>,
+    /// Its registry.
+    pub connections: Arc<dyn ConnectionRepository>,
+    /// Its health.
+    pub health: Arc<dyn StoreHealth>,
+    /// Whatever has to live as long as the store: a directory, a process.
+    pub guard: Box<dyn Any + Send>,
+}
+
+impl Stores {
+    /// Appends an event that has to be accepted.
+    pub async fn append(&self, event: NewEvent) -> Appended {
+        self.events.append(event).await.expect("the event is appended")
+    }
+
+    /// Registers a connection, which has to succeed.
+    pub async fn save(&self, connection: &Connection) {
+        self.connections.save(connection).await.expect("the connection is saved");
+    }
+
+    /// Removes a connection, which has to succeed.
+    pub async fn delete(&self, connection: &Connection) {
+        self.connections.delete(connection).await.expect("the connection is deleted");
+    }
+
+    /// Everything the feed remembers.
+    pub async fn history(&self) -> History {
+        self.feed.recent(EVERYTHING, 0).await.expect("the feed answers")
+    }
+
+    /// Follows the feed from its present head.
+    pub async fn follow(&self) -> Follower {
+        let history = self.history().await;
+        Follower::open(&self.feed, &history.epoch, history.head).await
+    }
+}
