@@ -1,3 +1,43 @@
-//! placeholder
+//! The ports on redb: one file, one node, nothing else to run.
+//!
+//! One thread writes (`writer.rs`): while one transaction reaches the disk, the next batch gathers.
+//! Everything else reads snapshots. An answer means that the event is on the disk.
+//!
+//! - An event's place in the order is a number, one greater than the one before; its position is
+//!   `(number, 1)`. The epoch is made together with the file and lives as long.
+//! - The registry of connections is kept in memory: an entry lives no longer than its node, and
+//!   there is only this one.
+//! - The file belongs to one process at a time.
+//!
+//! This crate must never answer before the commit, never hold two transactions that write, and
+//! never read a file that redb's checksums do not vouch for.
+//!
+//! To change what is stored: `records.rs` holds the formats, `tables.rs` the tables and keys, and
+//! nothing else knows either. The contract suites are stamped in `tests/contract.rs`.
+
 mod config;
-pub use config::*;
+mod connection_repository;
+mod database;
+mod event_feed;
+mod event_log;
+mod event_repository;
+mod fault;
+mod file;
+mod open_error;
+mod options;
+mod positions;
+mod records;
+mod registry;
+mod store;
+mod store_health;
+mod tables;
+mod writer;
+
+pub use config::Config;
+pub use connection_repository::EmbeddedConnectionRepository;
+pub use event_feed::EmbeddedEventFeed;
+pub use event_repository::EmbeddedEventRepository;
+pub use open_error::OpenError;
+pub use options::Options;
+pub use store::EmbeddedStore;
+pub use store_health::EmbeddedStoreHealth;

@@ -1,0 +1,151 @@
+//! The stored formats. They outlive the program that wrote them: fields may be added, with a
+//! default, but never renamed or given another meaning.
+
+use std::sync::Arc;
+
+use game_realtime_application::{EncodedPayload, NewEvent, PositionedEvent, RecordedEvent};
+use game_realtime_domain::{
+    ConnectionId, Event, EventId, EventType, Namespace, Recipient, Route, Sender, Timestamp, UserId,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::{fault::Fault, positions::position_of};
+
+/// The version of everything in this file and in `tables.rs`. A file with a greater one is not
+/// opened. Raise it only for what older programs would read wrongly.
+pub(crate) const FORMAT: u64 = 1;
+
+/// An event.
+#[derive(Serialize, Deserialize)]
+struct EventRecord<'a> {
+    id: EventId,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    namespace: &'a str,
+    sender: Sender,
+    created_at: Timestamp,
+    route: RouteRecord<'a>,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+/// Whom an event concerns.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RouteRecord<'a> {
+    Namespace(&'a str),
+    Recipients(Vec<RecipientRecord>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RecipientRecord {
+    User(UserId),
+    Connection(ConnectionId),
+}
+
+/// The part of an event that pruning looks at.
+#[derive(Deserialize)]
+struct AgeRecord {
+    created_at: Timestamp,
+}
+
+/// What became of a `request_id`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReceiptRecord {
+    pub(crate) event_id: EventId,
+    pub(crate) number: u64,
+    pub(crate) created_at: Timestamp,
+    pub(crate) fingerprint: Uuid,
+}
+
+/// Encodes an event.
+pub(crate) fn encode_event(new: &NewEvent) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&EventRecord {
+        id: new.event.id,
+        event_type: new.event.payload.event_type.as_str(),
+        namespace: new.event.namespace.as_str(),
+        sender: new.event.sender.clone(),
+        created_at: new.event.created_at,
+        route: match &new.route {
+            Route::Namespace(namespace) => RouteRecord::Namespace(namespace.as_str()),
+            Route::One(only) => RouteRecord::Recipients(vec![only.into()]),
+            Route::Two(first, second) => RouteRecord::Recipients(vec![first.into(), second.into()]),
+        },
+        payload: serde_json::from_str(&new.event.payload.json)?,
+    })
+}
+
+/// Decodes event `number`.
+pub(crate) fn decode_event(number: u64, record: &[u8]) -> Result<PositionedEvent, Fault> {
+    let unreadable = |cause: &dyn std::fmt::Display| {
+        Fault::corrupt(format!("event {number} cannot be read: {cause}"))
+    };
+    let record: EventRecord<'_> =
+        serde_json::from_slice(record).map_err(|error| unreadable(&error))?;
+    let namespace: Namespace = record.namespace.parse().map_err(|error| unreadable(&error))?;
+    let event_type: EventType = record.event_type.parse().map_err(|error| unreadable(&error))?;
+    let route = match record.route {
+        RouteRecord::Namespace(name) => {
+            Route::Namespace(name.parse().map_err(|error| unreadable(&error))?)
+        }
+        RouteRecord::Recipients(recipients) => {
+            let mut recipients = recipients.into_iter().map(Recipient::from);
+            match (recipients.next(), recipients.next(), recipients.next()) {
+                (Some(only), None, None) => Route::One(only),
+                (Some(first), Some(second), None) => Route::Two(first, second),
+                _ => return Err(unreadable(&"it has not one or two recipients")),
+            }
+        }
+    };
+    Ok(PositionedEvent {
+        position: position_of(number),
+        event: RecordedEvent::from(Event {
+            id: record.id,
+            namespace,
+            sender: record.sender,
+            created_at: record.created_at,
+            payload: EncodedPayload { event_type, json: Arc::from(record.payload.get()) },
+        }),
+        route,
+    })
+}
+
+/// When an event was created; `None` if the record cannot be read.
+pub(crate) fn created_at(record: &[u8]) -> Option<Timestamp> {
+    serde_json::from_slice(record).ok().map(|AgeRecord { created_at }| created_at)
+}
+
+/// Encodes a receipt.
+pub(crate) fn encode_receipt(receipt: &ReceiptRecord) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec(receipt).map_err(|error| Fault::corrupt(error.to_string()))
+}
+
+/// Decodes a receipt.
+pub(crate) fn decode_receipt(record: &[u8]) -> Result<ReceiptRecord, Fault> {
+    serde_json::from_slice(record)
+        .map_err(|error| Fault::corrupt(format!("a receipt cannot be read: {error}")))
+}
+
+impl From<&Recipient> for RecipientRecord {
+    fn from(recipient: &Recipient) -> Self {
+        match recipient {
+            Recipient::User(user_id) => Self::User(user_id.clone()),
+            Recipient::Connection(id) => Self::Connection(*id),
+        }
+    }
+}
+
+impl From<RecipientRecord> for Recipient {
+    fn from(recipient: RecipientRecord) -> Self {
+        match recipient {
+            RecipientRecord::User(user_id) => Self::User(user_id),
+            RecipientRecord::Connection(id) => Self::Connection(id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

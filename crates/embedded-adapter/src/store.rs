@@ -1,0 +1,140 @@
+//! One embedded store: opens the file and hands out the ports on it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use game_realtime_application::ports::{Clock, StoreError};
+use game_realtime_domain::Epoch;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::{
+    Config, EmbeddedConnectionRepository, EmbeddedEventFeed, EmbeddedEventRepository,
+    EmbeddedStoreHealth, OpenError, Options,
+    database::{Database, Opener, State},
+    file, records,
+    registry::Registry,
+    writer::{Writer, WriterHandle},
+};
+
+/// The `embedded.path` of a store that keeps nothing.
+const IN_MEMORY: &str = ":memory:";
+
+/// An open store. The file closes on [`close`](Self::close), or when this and every event repository
+/// and health port of it is dropped: the last drop waits until what was accepted is on the disk.
+pub struct EmbeddedStore {
+    database: Arc<Database>,
+    registry: Arc<Registry>,
+    epoch: Epoch,
+    head: watch::Receiver<u64>,
+    clock: Arc<dyn Clock>,
+    writer: Arc<WriterHandle>,
+}
+
+impl EmbeddedStore {
+    /// Opens the file, or creates it. Blocks: the whole file is read and its checksums verified,
+    /// at the speed of the disk.
+    ///
+    /// # Errors
+    /// [`OpenError`], which says what to do.
+    pub fn open(
+        config: &Config,
+        options: Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let path = PathBuf::from(&config.path);
+        let damaged = |reason: String| OpenError::Damaged { path: path.clone(), reason };
+        let new_epoch = new_epoch(&*clock).map_err(|error| damaged(error.to_string()))?;
+        let database = if config.path == IN_MEMORY {
+            let database =
+                file::in_memory(&new_epoch).map_err(|fault| damaged(fault.to_string()))?;
+            Database::new(database, None)
+        } else {
+            Database::new(file::open_or_create(&path, &new_epoch)?, Some(opener(&path)))
+        };
+        let state = database.state().map_err(|fault| damaged(fault.to_string()))?;
+        if state.format > records::FORMAT {
+            return Err(OpenError::Newer { path, found: state.format, known: records::FORMAT });
+        }
+        Self::start(Arc::new(database), state, config.request_timeout, options, clock)
+            .map_err(|cause| OpenError::Thread { cause })
+    }
+
+    /// The port to the event log.
+    #[must_use]
+    pub fn event_repository(&self) -> EmbeddedEventRepository {
+        EmbeddedEventRepository::new(
+            Arc::clone(&self.database),
+            Arc::clone(&self.writer),
+            self.head.clone(),
+        )
+    }
+
+    /// The port to everything that happens.
+    #[must_use]
+    pub fn event_feed(&self) -> EmbeddedEventFeed {
+        EmbeddedEventFeed::new(
+            Arc::clone(&self.database),
+            self.epoch.clone(),
+            self.head.clone(),
+            Arc::clone(&self.clock),
+        )
+    }
+
+    /// The port to the registry.
+    #[must_use]
+    pub fn connection_repository(&self) -> EmbeddedConnectionRepository {
+        EmbeddedConnectionRepository::new(Arc::clone(&self.registry))
+    }
+
+    /// The port that says whether the store can be relied on.
+    #[must_use]
+    pub fn store_health(&self) -> EmbeddedStoreHealth {
+        EmbeddedStoreHealth::new(Arc::clone(&self.writer))
+    }
+
+    /// Commits what was accepted, refuses everything else, and closes the file. Closing twice is
+    /// no error.
+    ///
+    /// # Errors
+    /// When the file does not close in time or not cleanly. What was acknowledged is safe even so.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.writer.close().await
+    }
+
+    pub(crate) fn start(
+        database: Arc<Database>,
+        State { epoch, last_event, .. }: State,
+        request_timeout: Duration,
+        options: Options,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
+        let registry = Arc::<Registry>::default();
+        let (head_sender, head) = watch::channel(last_event);
+        let writer = Writer::new(
+            Arc::clone(&database),
+            Arc::clone(&registry),
+            epoch.clone(),
+            head_sender,
+            options,
+            Arc::clone(&clock),
+        );
+        let writer = Arc::new(writer.start(request_timeout)?);
+        Ok(Self { database, registry, epoch, head, clock, writer })
+    }
+}
+
+fn new_epoch(clock: &dyn Clock) -> Result<Epoch, game_realtime_domain::InvalidCursor> {
+    let now = clock.now().as_millis();
+    let subsecond = u32::try_from(now % 1000).unwrap_or_default() * 1_000_000;
+    let timestamp = uuid::Timestamp::from_unix(uuid::NoContext, now / 1000, subsecond);
+    Epoch::parse(Uuid::new_v7(timestamp).simple().to_string())
+}
+
+fn opener(path: &Path) -> Opener {
+    let path = path.to_owned();
+    Box::new(move || file::reopen(&path))
+}

@@ -1,0 +1,117 @@
+//! What the writer can be asked for, and how requests become a batch.
+
+use std::sync::Arc;
+
+use game_realtime_application::{
+    NewEvent,
+    ports::{AppendError, Appended, StoreError},
+};
+use game_realtime_domain::{EventId, EventType, Timestamp, UserId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::{records, tables};
+
+/// How many events one transaction takes, at most.
+const MAX_EVENTS: usize = 512;
+/// How large the records of one transaction are, in bytes; the last one may go beyond.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// What became of an append.
+pub(super) type Answer = Result<Appended, AppendError>;
+
+/// A request to the writer.
+pub(super) enum Command {
+    /// Commit an event.
+    Append(Box<Append>),
+    /// Say whether a write would succeed.
+    Probe(oneshot::Sender<Result<(), StoreError>>),
+    /// Take no more requests, do those that wait, close the file.
+    Close(oneshot::Sender<Result<(), StoreError>>),
+}
+
+/// An event, encoded by whoever appends it: the writer's time is everybody's.
+pub(super) struct Append {
+    pub(super) event_type: EventType,
+    pub(super) event_id: EventId,
+    pub(super) created_at: Timestamp,
+    pub(super) record: Vec<u8>,
+    pub(super) receipt: Option<Receipt>,
+    pub(super) presence_of: Option<UserId>,
+    pub(super) answer: oneshot::Sender<Answer>,
+    /// The room it takes, given back when it is dropped.
+    _room: OwnedSemaphorePermit,
+}
+
+/// What makes a repeat recognisable.
+pub(super) struct Receipt {
+    pub(super) key: Vec<u8>,
+    pub(super) fingerprint: Uuid,
+}
+
+/// What is done in one go.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) appends: Vec<Append>,
+    pub(super) probes: Vec<oneshot::Sender<Result<(), StoreError>>>,
+    pub(super) closing: Option<oneshot::Sender<Result<(), StoreError>>>,
+}
+
+impl Append {
+    /// Encodes an event.
+    ///
+    /// # Errors
+    /// When its payload is not JSON, or when there is no room for it.
+    pub(super) fn encode(
+        new: NewEvent,
+        answer: oneshot::Sender<Answer>,
+        room: &Arc<Semaphore>,
+    ) -> Result<Self, StoreError> {
+        let record = records::encode_event(&new).map_err(StoreError::corrupt)?;
+        let bytes = u32::try_from(record.len()).map_err(StoreError::unavailable)?;
+        let room = Arc::clone(room)
+            .try_acquire_many_owned(bytes)
+            .map_err(|_| StoreError::unavailable("the queue is full"))?;
+        Ok(Self {
+            event_type: new.event.payload.event_type,
+            event_id: new.event.id,
+            created_at: new.event.created_at,
+            record,
+            receipt: new.receipt.map(|receipt| Receipt {
+                key: tables::receipt_key(&receipt),
+                fingerprint: receipt.fingerprint,
+            }),
+            presence_of: new.presence_of,
+            answer,
+            _room: room,
+        })
+    }
+}
+
+impl Batch {
+    /// Takes what waits in the queue, in order, up to the limits. Waits for nothing.
+    pub(super) fn gather(first: Command, commands: &mut mpsc::Receiver<Command>) -> Self {
+        let mut batch = Self::default();
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(command) = next {
+            match command {
+                Command::Append(append) => {
+                    bytes += append.record.len();
+                    batch.appends.push(*append);
+                }
+                Command::Probe(answer) => batch.probes.push(answer),
+                Command::Close(answer) => {
+                    commands.close();
+                    batch.closing = Some(answer);
+                    break;
+                }
+            }
+            if batch.appends.len() + batch.probes.len() >= MAX_EVENTS || bytes >= MAX_BYTES {
+                break;
+            }
+            next = commands.try_recv().ok();
+        }
+        batch
+    }
+}
