@@ -1,0 +1,110 @@
+//! From a decoded packet to the use case it names, and back to the answer.
+
+use std::str::FromStr;
+
+use game_realtime_application::{
+    ports::Appended,
+    use_cases::{Broadcast, BuyGood, PublishError, SendMessage},
+};
+use game_realtime_domain::{CommandLimits, Connection, EventType};
+use tracing::warn;
+
+use crate::{
+    decode,
+    error_code::{ErrorCode, Failure, FieldFault},
+    wire::Answer,
+};
+
+/// The use cases that clients reach by sending an event.
+pub struct Events {
+    /// `core.game.state.broadcast`
+    pub broadcast: Broadcast,
+    /// `core.game.state.send_message`
+    pub send_message: SendMessage,
+    /// `core.game.state.buy_good`
+    pub buy_good: BuyGood,
+    /// What commands may contain.
+    pub limits: CommandLimits,
+}
+
+enum EventError {
+    Faults(Vec<FieldFault>),
+    Publish(PublishError),
+}
+
+impl Events {
+    /// Carries out what a packet asks for.
+    pub(crate) async fn execute(&self, sender: &Connection, packet: &decode::Packet<'_>) -> Answer {
+        let Ok(event_type) = EventType::from_str(&packet.name) else {
+            count("unknown", ErrorCode::Forbidden.as_str());
+            return Answer::Failed(Failure::of(ErrorCode::Forbidden));
+        };
+        let name = event_type.as_str();
+        match self.publish(sender, event_type, packet).await {
+            Ok(appended) => {
+                count(name, if appended.duplicate { "duplicate" } else { "committed" });
+                Answer::Committed { event_type: name, appended }
+            }
+            Err(EventError::Faults(faults)) => {
+                count(name, ErrorCode::InvalidPayload.as_str());
+                Answer::Failed(Failure::invalid(faults))
+            }
+            Err(EventError::Publish(error)) => {
+                let code = ErrorCode::from(&error);
+                count(name, code.as_str());
+                report(sender, name, &error);
+                Answer::Failed(Failure::of(code))
+            }
+        }
+    }
+
+    async fn publish(
+        &self,
+        sender: &Connection,
+        event_type: EventType,
+        packet: &decode::Packet<'_>,
+    ) -> Result<Appended, EventError> {
+        let limits = &self.limits;
+        let argument = packet.argument;
+        let published = match event_type {
+            EventType::Broadcast => {
+                let command = decode::command(argument, limits).map_err(EventError::Faults)?;
+                self.broadcast.execute(sender, command).await
+            }
+            EventType::SendMessage => {
+                let command = decode::command(argument, limits).map_err(EventError::Faults)?;
+                self.send_message.execute(sender, command).await
+            }
+            EventType::BuyGood => {
+                let command = decode::command(argument, limits).map_err(EventError::Faults)?;
+                self.buy_good.execute(sender, command).await
+            }
+        };
+        published.map_err(EventError::Publish)
+    }
+}
+
+/// Counts an event that was answered without being carried out.
+pub(crate) fn count(event_type: &'static str, outcome: &'static str) {
+    metrics::counter!("game_realtime_events_total", "type" => event_type, "outcome" => outcome)
+        .increment(1);
+}
+
+fn report(sender: &Connection, event_type: &str, error: &PublishError) {
+    match error {
+        PublishError::Forbidden | PublishError::IdempotencyConflict => {}
+        PublishError::Store(cause) => warn!(
+            connection.id = %sender.id,
+            event.r#type = event_type,
+            error = %error,
+            cause = %cause.source,
+            "event not committed"
+        ),
+        PublishError::Encode(_) => warn!(
+            connection.id = %sender.id,
+            event.r#type = event_type,
+            %error,
+            "event not committed"
+        ),
+    }
+}

@@ -1,0 +1,119 @@
+//! What every connection of this transport shares.
+
+use std::{sync::Arc, time::Duration};
+
+use game_realtime_application::{
+    DeliveryHandle,
+    use_cases::{Connect, Disconnect},
+};
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::LimitsConfig, engine_session::EngineSessions, events::Events, library::Library,
+};
+
+/// What the transport needs from the application.
+pub struct UseCases {
+    /// Lets clients in.
+    pub connect: Connect,
+    /// Forgets connections that have ended.
+    pub disconnect: Disconnect,
+    /// Carries out what clients send.
+    pub events: Events,
+    /// Hands events to connections.
+    pub delivery: DeliveryHandle,
+    /// How long an event may wait for its commit before it is answered `unavailable`.
+    pub event_timeout: Duration,
+}
+
+pub(crate) struct Gateway {
+    use_cases: UseCases,
+    limits: LimitsConfig,
+    library: Library,
+    engine_sessions: Arc<EngineSessions>,
+    tasks: TaskTracker,
+    workers: TaskTracker,
+    draining: CancellationToken,
+}
+
+/// How often it is checked that events in flight are done.
+const SETTLE_CHECK: Duration = Duration::from_millis(10);
+
+impl Gateway {
+    pub(crate) fn new(
+        use_cases: UseCases,
+        limits: LimitsConfig,
+        library: Library,
+        engine_sessions: Arc<EngineSessions>,
+        tasks: TaskTracker,
+        draining: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            use_cases,
+            limits,
+            library,
+            engine_sessions,
+            tasks,
+            workers: TaskTracker::new(),
+            draining,
+        })
+    }
+
+    pub(crate) fn connect(&self) -> &Connect {
+        &self.use_cases.connect
+    }
+
+    pub(crate) fn disconnect(&self) -> &Disconnect {
+        &self.use_cases.disconnect
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.use_cases.events
+    }
+
+    pub(crate) fn delivery(&self) -> &DeliveryHandle {
+        &self.use_cases.delivery
+    }
+
+    pub(crate) fn event_timeout(&self) -> Duration {
+        self.use_cases.event_timeout
+    }
+
+    pub(crate) fn limits(&self) -> &LimitsConfig {
+        &self.limits
+    }
+
+    pub(crate) fn library(&self) -> &Library {
+        &self.library
+    }
+
+    pub(crate) fn engine_sessions(&self) -> &EngineSessions {
+        &self.engine_sessions
+    }
+
+    /// Waits until no event is being carried out, or until `deadline`.
+    pub(crate) async fn settle(&self, deadline: Instant) {
+        let settled = async {
+            while !self.workers.is_empty() {
+                sleep(SETTLE_CHECK).await;
+            }
+        };
+        timeout_at(deadline, settled).await.ok();
+    }
+
+    /// Owns the tasks that carry out events.
+    pub(crate) fn workers(&self) -> &TaskTracker {
+        &self.workers
+    }
+
+    /// Owns every other task of the transport.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Whether new connections are refused because the node is going down.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+}

@@ -1,0 +1,198 @@
+//! The Socket.IO namespaces: who may join one, and what happens then.
+
+use std::{convert::Infallible, fmt, sync::Arc};
+
+use bytes::Bytes;
+use game_realtime_application::use_cases::{ConnectError, Connected};
+use game_realtime_domain::Namespace;
+use socketioxide::{
+    ProtocolVersion, SocketIo,
+    adapter::LocalAdapter,
+    extract::AckSender,
+    handler::{ConnectHandler, FromConnectParts, FromMessageParts, MessageHandler, Value},
+    socket::{DisconnectReason, Socket},
+};
+use tracing::{info, warn};
+
+use crate::{
+    engine_session::{EngineSession, WayIn},
+    error_code::{ErrorCode, Failure},
+    gateway::Gateway,
+    session::{Inbound, Session},
+    wire::Answer,
+};
+
+/// What a client sends to join a namespace.
+struct Join {
+    socket: Arc<Socket>,
+    token: Option<String>,
+    cursor: Option<String>,
+}
+
+/// Waits in the socket between the client's acceptance and its being told.
+#[derive(Clone)]
+struct Accepted {
+    session: Arc<Session>,
+    cursor: Option<String>,
+}
+
+/// Why a client was refused. What it reads is exactly the error code.
+struct Refusal(&'static str);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0)
+    }
+}
+
+/// What the library itself says of a namespace that is not there.
+const UNKNOWN_NAMESPACE: Refusal = Refusal("Invalid namespace");
+
+/// Adds the namespaces of both ways in.
+pub(crate) fn register(io: &SocketIo, gateway: &Arc<Gateway>, base_path: &str) {
+    for name in [
+        "/".to_owned(),
+        format!("{base_path}/{}", Namespace::Private),
+        format!("{base_path}/{}", Namespace::Guest),
+    ] {
+        let game_namespace = name.rsplit('/').next().and_then(|name| name.parse().ok());
+        let gateway = Arc::clone(gateway);
+        let accept = move |join: Join| {
+            let gateway = Arc::clone(&gateway);
+            async move { accept(gateway, game_namespace, join).await }
+        };
+        io.ns(name, begin.with(accept));
+    }
+}
+
+/// Decides whether a client joins, before it is told.
+async fn accept(
+    gateway: Arc<Gateway>,
+    socket_io_namespace: Option<Namespace>,
+    join: Join,
+) -> Result<(), Refusal> {
+    let Join { socket, token, cursor } = join;
+    let engine = socket.req_parts().extensions.get::<Arc<EngineSession>>().cloned();
+    let Some(engine) = engine else { return Err(Refusal(ErrorCode::Internal.as_str())) };
+    let namespace = match (engine.request.way_in, socket_io_namespace) {
+        (WayIn::Path(namespace), None) | (WayIn::SocketIoNamespace, Some(namespace)) => namespace,
+        // Clients of version 2 always join the root first. It is no game namespace to them.
+        (WayIn::SocketIoNamespace, None) if socket.protocol() == ProtocolVersion::V4 => {
+            socket.on_fallback(Bystander);
+            return Ok(());
+        }
+        (WayIn::SocketIoNamespace, None) | (WayIn::Path(_), Some(_)) => {
+            return Err(UNKNOWN_NAMESPACE);
+        }
+    };
+    let count = |outcome: &'static str| {
+        let namespace = namespace.as_str();
+        metrics::counter!(
+            "game_realtime_connects_total", "namespace" => namespace, "outcome" => outcome
+        )
+        .increment(1);
+    };
+    let refused = |code: ErrorCode| {
+        count(code.as_str());
+        if socket.protocol() == ProtocolVersion::V4 {
+            // The library times out clients of later versions only.
+            close_unless_connected(&gateway, &socket);
+        }
+        Refusal(code.as_str())
+    };
+    if gateway.is_draining() {
+        return Err(refused(ErrorCode::Unavailable));
+    }
+    let credentials = engine.request.credentials(token);
+    let Connected { connection, expires_at: _ } =
+        gateway.connect().execute(namespace, &credentials).await.map_err(|error| {
+            report(namespace, &error);
+            refused(ErrorCode::from(&error))
+        })?;
+    count("accepted");
+    let cursor = cursor.or_else(|| engine.request.cursor.clone());
+    let session = Session::new(gateway, connection, engine, &socket);
+    // Before the client can be told, so that no end of the socket is missed.
+    socket.on_fallback(Inbound(Arc::clone(&session)));
+    socket.on_disconnect({
+        let session = Arc::clone(&session);
+        move |reason: DisconnectReason| async move { session.end(Some(reason)) }
+    });
+    socket.extensions.insert(Accepted { session, cursor });
+    Ok(())
+}
+
+/// Goes on once the client was told that it is connected.
+async fn begin(join: Join) {
+    if let Some(Accepted { session, cursor }) = join.socket.extensions.remove() {
+        session.begin(cursor).await;
+    }
+}
+
+/// Closes the transport of a client that has joined nothing, after the time to connect.
+fn close_unless_connected(gateway: &Arc<Gateway>, socket: &Arc<Socket>) {
+    let gateway = Arc::clone(gateway);
+    let socket = Arc::clone(socket);
+    let tasks = gateway.tasks().clone();
+    tasks.spawn(async move {
+        tokio::time::sleep(gateway.limits().connect_timeout).await;
+        let engine = socket.req_parts().extensions.get::<Arc<EngineSession>>();
+        match engine.and_then(|engine| engine.transport()) {
+            Some(transport) => transport.finish(),
+            None => {
+                let protocol = socket.protocol().into();
+                gateway.library().close_polling(&socket.id.to_string(), protocol);
+            }
+        }
+    });
+}
+
+fn report(namespace: Namespace, error: &ConnectError) {
+    let namespace = namespace.as_str();
+    match error {
+        ConnectError::Unauthenticated(reason) => {
+            info!(namespace, reason = reason.as_str(), "connection refused");
+        }
+        ConnectError::VerifierUnavailable(cause) => {
+            warn!(namespace, %error, %cause, "connection refused");
+        }
+        ConnectError::Store(store) => {
+            warn!(namespace, %error, cause = %store.source, "connection refused");
+        }
+    }
+}
+
+impl FromConnectParts<LocalAdapter> for Join {
+    type Error = Infallible;
+
+    /// Takes what it understands: a guest's nonsense is ignored, a player's token that is no
+    /// string is one that does not verify, a cursor that is no string is malformed.
+    fn from_connect_parts(socket: &Arc<Socket>, auth: &Option<Value>) -> Result<Self, Infallible> {
+        let auth = match auth {
+            Some(Value::Str(json, _)) => serde_json::from_str(json).unwrap_or_default(),
+            Some(Value::Bytes(_)) | None => serde_json::Value::Null,
+        };
+        let text = |key: &str| match auth.get(key) {
+            None | Some(serde_json::Value::Null) => None,
+            Some(serde_json::Value::String(text)) => Some(text.clone()),
+            Some(other) => Some(other.to_string()),
+        };
+        Ok(Self { socket: Arc::clone(socket), token: text("token"), cursor: text("cursor") })
+    }
+}
+
+/// Answers events in the root namespace of a client that came for another one.
+struct Bystander;
+
+impl MessageHandler<LocalAdapter, Bystander> for Bystander {
+    fn call(&self, socket: Arc<Socket>, _data: Value, acknowledgement: Option<i64>) {
+        let mut none = Value::Bytes(Bytes::new());
+        match AckSender::from_message_parts(&socket, &mut none, &acknowledgement) {
+            // If there is no room for the answer, the client has more pressing troubles.
+            Ok(sender) => {
+                sender.send(&Answer::Failed(Failure::of(ErrorCode::Forbidden))).ok();
+            }
+            Err(never) => match never {},
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The outgoing side of one connection: events, answers, and its end.
+
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use game_realtime_application::{
+    OutgoingEvent, PacketFormat,
+    ports::{ClientPush, CloseReason, ConnectionGone, PushOutcome},
+};
+use serde::{Serialize, Serializer, ser};
+use serde_json::value::RawValue;
+use socketioxide::{
+    SendError, SocketError, TransportType,
+    extract::AckSender,
+    handler::{FromMessageParts, Value},
+    socket::Socket,
+};
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    engine_session::{EngineSession, WayIn},
+    library::Library,
+    websocket::{Gate, MARK, text_frame},
+    wire,
+};
+
+/// Frames to a client that came in by path.
+const PATH_FRAMES: PacketFormat = PacketFormat(0);
+/// Frames to a client in the Socket.IO namespace of players.
+const PRIVATE_FRAMES: PacketFormat = PacketFormat(1);
+/// Frames to a client in the Socket.IO namespace of guests.
+const GUEST_FRAMES: PacketFormat = PacketFormat(2);
+/// The argument alone, for clients that poll: the library makes packets of it.
+const BODIES: PacketFormat = PacketFormat(3);
+
+/// How often a polling client is tried again, if it did not poll.
+const POLLING_RETRY: Duration = Duration::from_millis(50);
+
+/// How events reach one connection. It begins in the library's queue and moves to the transport
+/// of its own as soon as there is one (see [`crate::websocket`]); polling stays in the queue.
+pub(crate) struct ConnectionPush {
+    /// Weak, because the socket owns what owns this.
+    socket: Weak<Socket>,
+    engine: Arc<EngineSession>,
+    library: Library,
+    format: PacketFormat,
+    /// What follows the packet type: nothing, or the Socket.IO namespace and a comma.
+    prefix: String,
+    gate: Gate,
+    road: Mutex<Road>,
+    write_timeout: Duration,
+    closing: OnceLock<CloseReason>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Road {
+    Library,
+    Transport,
+}
+
+impl ConnectionPush {
+    pub(crate) fn new(
+        socket: &Arc<Socket>,
+        engine: Arc<EngineSession>,
+        library: Library,
+        namespace: game_realtime_domain::Namespace,
+        write_timeout: Duration,
+    ) -> Self {
+        let (format, prefix) = match (engine.request.way_in, namespace) {
+            (WayIn::Path(_), _) => (PATH_FRAMES, String::new()),
+            (WayIn::SocketIoNamespace, game_realtime_domain::Namespace::Private) => {
+                (PRIVATE_FRAMES, format!("{},", socket.ns()))
+            }
+            (WayIn::SocketIoNamespace, game_realtime_domain::Namespace::Guest) => {
+                (GUEST_FRAMES, format!("{},", socket.ns()))
+            }
+        };
+        Self {
+            socket: Arc::downgrade(socket),
+            gate: engine.new_gate(),
+            engine,
+            library,
+            format,
+            prefix,
+            road: Mutex::new(Road::Library),
+            write_timeout,
+            closing: OnceLock::new(),
+        }
+    }
+
+    /// Why the gateway ended the connection, if it did.
+    pub(crate) fn closing(&self) -> Option<CloseReason> {
+        self.closing.get().copied()
+    }
+
+    /// Answers an event: calls the client's callback, or emits an error if it gave none.
+    ///
+    /// # Errors
+    /// When the connection ends before there was room.
+    pub(crate) async fn answer(
+        &self,
+        acknowledgement: Option<i64>,
+        event: &str,
+        answer: &wire::Answer,
+    ) -> Result<(), ConnectionGone> {
+        let failure = match (acknowledgement, answer) {
+            (Some(_), _) => None,
+            (None, wire::Answer::Failed(failure)) => Some(failure),
+            (None, wire::Answer::Committed { .. }) => return Ok(()),
+        };
+        let error = failure.map(|failure| wire::ErrorEvent::new(failure, event));
+        let deadline = Instant::now() + self.write_timeout;
+        loop {
+            let outcome = match (acknowledgement, &error) {
+                (Some(id), _) => self.acknowledge(id, answer),
+                (None, Some(error)) => self.emit(wire::ERROR, error),
+                (None, None) => PushOutcome::Taken,
+            };
+            match outcome {
+                PushOutcome::Taken => return Ok(()),
+                PushOutcome::Gone => return Err(ConnectionGone),
+                PushOutcome::Full if Instant::now() < deadline => {
+                    timeout(POLLING_RETRY, self.engine.polled()).await.ok();
+                }
+                PushOutcome::Full => {
+                    self.close(CloseReason::SlowConsumer);
+                    return Err(ConnectionGone);
+                }
+            }
+        }
+    }
+
+    fn acknowledge(&self, id: i64, answer: &wire::Answer) -> PushOutcome {
+        match self.take_road() {
+            Err(refused) => refused,
+            Ok(Road::Transport) => match serde_json::to_string(answer) {
+                Ok(json) => {
+                    let id = id.to_string();
+                    self.push_frame(&text_frame(&["43", &self.prefix, &id, "[", &json, "]"]))
+                }
+                Err(_) => PushOutcome::Gone,
+            },
+            Ok(Road::Library) => {
+                let Some(socket) = self.socket.upgrade() else { return PushOutcome::Gone };
+                if !has_room(&socket, RESERVED_BY_ANSWERS) {
+                    return no_room(&socket);
+                }
+                let mut none = Value::Bytes(Bytes::new());
+                match AckSender::from_message_parts(&socket, &mut none, &Some(id)) {
+                    Ok(sender) => outcome(&sender.send(answer)),
+                    Err(never) => match never {},
+                }
+            }
+        }
+    }
+
+    /// Sends an event that is for this connection alone.
+    pub(crate) fn emit<T: Serialize>(&self, name: &str, argument: &T) -> PushOutcome {
+        match self.road() {
+            Road::Transport => match serde_json::to_string(&(name, argument)) {
+                Ok(json) => self.push_frame(&text_frame(&["42", &self.prefix, &json])),
+                Err(_) => PushOutcome::Gone,
+            },
+            Road::Library => match self.socket.upgrade() {
+                Some(socket) if has_room(&socket, RESERVED_BY_ANSWERS) => {
+                    outcome(&socket.emit(name, argument))
+                }
+                Some(socket) => no_room(&socket),
+                None => PushOutcome::Gone,
+            },
+        }
+    }
+
+    fn road(&self) -> Road {
+        *self.road.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push_frame(&self, frame: &Bytes) -> PushOutcome {
+        match self.engine.transport() {
+            Some(transport) => transport.push(self.gate, frame),
+            None => PushOutcome::Gone,
+        }
+    }
+
+    /// Moves to the transport if the client has one by now.
+    fn take_road(&self) -> Result<Road, PushOutcome> {
+        let mut road = self.road.lock().unwrap_or_else(PoisonError::into_inner);
+        if *road == Road::Transport {
+            return Ok(Road::Transport);
+        }
+        let Some(socket) = self.socket.upgrade() else { return Err(PushOutcome::Gone) };
+        let Some(transport) = self.engine.transport() else { return Ok(Road::Library) };
+        if socket.transport_type() != TransportType::Websocket {
+            return Ok(Road::Library);
+        }
+        transport.hold(self.gate);
+        match outcome(&socket.emit(MARK, &self.gate)) {
+            PushOutcome::Taken => {
+                *road = Road::Transport;
+                Ok(Road::Transport)
+            }
+            refused @ (PushOutcome::Full | PushOutcome::Gone) => {
+                transport.release(self.gate);
+                Err(refused)
+            }
+        }
+    }
+
+    fn push_through_library(&self, event: &OutgoingEvent) -> PushOutcome {
+        let Some(socket) = self.socket.upgrade() else { return PushOutcome::Gone };
+        if !has_room(&socket, RESERVED_BY_EVENTS) {
+            return no_room(&socket);
+        }
+        let body = event.packet(BODIES, |event| wire::raw(wire::event_body(event)).ok());
+        match body {
+            Some(Some(body)) => {
+                let body: &RawValue = body;
+                let name = event.event().event.payload.event_type.as_str();
+                outcome(&socket.emit(name, body))
+            }
+            // Nothing that can be sent: better no connection than one with a hole.
+            Some(None) | None => PushOutcome::Gone,
+        }
+    }
+
+    fn frame(&self, event: &OutgoingEvent) -> Bytes {
+        let name = event.event().event.payload.event_type.as_str();
+        let body = wire::event_body(event);
+        text_frame(&["42", &self.prefix, "[\"", name, "\",", &body, "]"])
+    }
+}
+
+#[async_trait]
+impl ClientPush for ConnectionPush {
+    fn push(&self, event: &OutgoingEvent) -> PushOutcome {
+        match self.take_road() {
+            Ok(Road::Transport) => match event.packet(self.format, |event| self.frame(event)) {
+                Some(frame) => self.push_frame(frame),
+                None => PushOutcome::Gone,
+            },
+            Ok(Road::Library) => self.push_through_library(event),
+            Err(refused) => refused,
+        }
+    }
+
+    async fn writable(&self) -> Result<(), ConnectionGone> {
+        if self.road() == Road::Transport {
+            let transport = self.engine.transport().ok_or(ConnectionGone)?;
+            return transport.writable().await;
+        }
+        let deadline = Instant::now() + self.write_timeout;
+        loop {
+            // Made before the check, so that a poll in between is noticed.
+            let polled = self.engine.polled();
+            {
+                let socket = self.socket.upgrade().ok_or(ConnectionGone)?;
+                if has_room(&socket, RESERVED_BY_EVENTS) {
+                    return Ok(());
+                }
+                if !socket.connected() || Instant::now() >= deadline {
+                    return Err(ConnectionGone);
+                }
+            }
+            timeout(POLLING_RETRY, polled).await.ok();
+        }
+    }
+
+    fn close(&self, reason: CloseReason) {
+        if self.closing.set(reason).is_err() {
+            return;
+        }
+        let Some(socket) = self.socket.upgrade() else { return };
+        match self.engine.transport() {
+            Some(transport) if socket.transport_type() == TransportType::Websocket => {
+                match reason {
+                    CloseReason::SlowConsumer => transport.abort(),
+                    CloseReason::Drain | CloseReason::HistoryLost | CloseReason::Unregistered => {
+                        transport.finish();
+                    }
+                }
+            }
+            Some(_) | None => {
+                let protocol = socket.protocol().into();
+                self.library.close_polling(&socket.id.to_string(), protocol);
+            }
+        }
+    }
+}
+
+fn outcome(sent: &Result<(), SendError>) -> PushOutcome {
+    match sent {
+        Ok(()) => PushOutcome::Taken,
+        Err(SendError::Socket(SocketError::InternalChannelFull)) => PushOutcome::Full,
+        Err(SendError::Socket(SocketError::Closed) | SendError::Serialize(_)) => PushOutcome::Gone,
+    }
+}
+
+/// What it means that a socket has no room: it is full, or closed.
+fn no_room(socket: &Socket) -> PushOutcome {
+    if socket.connected() { PushOutcome::Full } else { PushOutcome::Gone }
+}
+
+/// How many places in the library's queue events leave to answers and heartbeats: a ping that finds
+/// it full ends the session.
+const RESERVED_BY_EVENTS: usize = 2;
+/// How many places answers leave to heartbeats.
+const RESERVED_BY_ANSWERS: usize = 1;
+
+/// Whether the library's queue has room for more than `reserved` packets. The library does not
+/// tell; but an emit takes its place in the queue before it serializes its argument and gives it
+/// back if that fails. So arguments that fail to serialize, nested, count free places and send
+/// nothing.
+fn has_room(socket: &Socket, reserved: usize) -> bool {
+    struct Place<'a> {
+        socket: &'a Socket,
+        more: usize,
+        room: &'a std::cell::Cell<bool>,
+    }
+
+    impl Serialize for Place<'_> {
+        fn serialize<S: Serializer>(&self, _serializer: S) -> Result<S::Ok, S::Error> {
+            match self.more.checked_sub(1) {
+                None => self.room.set(true),
+                Some(more) => {
+                    let place = Place { socket: self.socket, more, room: self.room };
+                    // It always fails; what counts is how deep it got.
+                    self.socket.emit("", &place).ok();
+                }
+            }
+            Err(ser::Error::custom("only the place was wanted"))
+        }
+    }
+
+    let room = std::cell::Cell::new(false);
+    socket.emit("", &Place { socket, more: reserved, room: &room }).ok();
+    room.get()
+}

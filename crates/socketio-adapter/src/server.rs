@@ -1,0 +1,176 @@
+//! The listener: accepts TCP connections, serves them, and drains them in the end.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, info, warn};
+
+use crate::{
+    config::{HttpConfig, LimitsConfig},
+    engine_session::EngineSessions,
+    gateway::{Gateway, UseCases},
+    library::Library,
+    namespaces,
+    service::Service,
+};
+use game_realtime_application::ports::CloseReason;
+
+/// The Socket.IO server of a node.
+pub struct SocketIoServer {
+    listener: TcpListener,
+    service: Arc<Service>,
+    gateway: Arc<Gateway>,
+    limits: LimitsConfig,
+    draining: CancellationToken,
+}
+
+/// How long accepting pauses when the system has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Largest request head, in bytes.
+const HEAD_BYTES: usize = 16 * 1024;
+
+impl SocketIoServer {
+    /// Binds the port. Connections wait in the system's queue until [`run`](Self::run).
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn bind(
+        http: &HttpConfig,
+        limits: LimitsConfig,
+        use_cases: UseCases,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(SocketAddr::new(http.host, http.port)).await?;
+        let tasks = TaskTracker::new();
+        let draining = CancellationToken::new();
+        let engine_sessions = Arc::new(EngineSessions::default());
+        let (library, io) = Library::new(&limits, use_cases.event_timeout, tasks.clone());
+        let gateway = Gateway::new(
+            use_cases,
+            limits.clone(),
+            library,
+            Arc::clone(&engine_sessions),
+            tasks,
+            draining.clone(),
+        );
+        namespaces::register(&io, &gateway, &http.base_path);
+        let service = Service::new(
+            Arc::clone(&gateway),
+            engine_sessions,
+            &http.allowed_origins,
+            &http.base_path,
+        );
+        Ok(Self { listener, service: Arc::new(service), gateway, limits, draining })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves clients until `stop`, then drains until `deadline` after it: no new connections,
+    /// events in flight are answered, transports closed.
+    pub async fn run(self, stop: CancellationToken, grace: Duration) {
+        let Self { listener, service, gateway, limits, draining } = self;
+        let connections = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stop.cancelled() => break,
+            };
+            match accepted {
+                Ok((tcp, peer)) => {
+                    let served =
+                        serve(tcp, peer, Arc::clone(&service), limits.clone(), stop.clone());
+                    connections.spawn(served);
+                }
+                Err(error) => {
+                    // Mostly too many open files: those that are open go on.
+                    warn!(%error, "connection not accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        let deadline = Instant::now() + grace;
+        draining.cancel();
+        drop(listener);
+        drain(&gateway, &connections, deadline).await;
+    }
+}
+
+async fn drain(gateway: &Gateway, connections: &TaskTracker, deadline: Instant) {
+    /// How long events in flight may take to be answered, as a part of the whole.
+    const ANSWER_PART: u32 = 4;
+    let now = Instant::now();
+    let answered_by = now + deadline.saturating_duration_since(now) / ANSWER_PART;
+    gateway.settle(answered_by).await;
+    gateway.delivery().close_all(CloseReason::Drain).await;
+    gateway.tasks().close();
+    connections.close();
+    let ended = async {
+        gateway.tasks().wait().await;
+        connections.wait().await;
+    };
+    if timeout_at(deadline, ended).await.is_err() {
+        warn!(
+            tasks = gateway.tasks().len(),
+            connections = connections.len(),
+            "drain ends before everything has"
+        );
+    } else {
+        info!("all connections are closed");
+    }
+}
+
+/// Serves one TCP connection.
+async fn serve(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    service: Arc<Service>,
+    limits: LimitsConfig,
+    stop: CancellationToken,
+) {
+    if let Err(error) = prepare(&tcp, limits.write_timeout) {
+        debug!(%error, "socket options not set");
+    }
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let service = Arc::clone(&service);
+        async move {
+            let answer: Response<_> = service.answer(request, peer.ip()).await;
+            Ok::<_, std::convert::Infallible>(answer)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(tcp), answer)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "connection ended");
+    }
+}
+
+/// Small packets leave at once, and a peer that acknowledges nothing for `patience` is given up.
+fn prepare(tcp: &TcpStream, patience: Duration) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    SockRef::from(tcp).set_tcp_user_timeout(Some(patience))
+}

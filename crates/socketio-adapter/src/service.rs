@@ -1,0 +1,257 @@
+//! The public HTTP service: which requests are ours, and what the library gets to see of them.
+
+use std::{net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use game_realtime_domain::Namespace;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_VERSION, UPGRADE,
+    },
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::timeout};
+use tracing::debug;
+
+use crate::{
+    engine_session::{self, EngineSession, EngineSessions, WayIn},
+    gateway::Gateway,
+    legacy_connect::{self, FrameFilter},
+    library::EngineProtocol,
+    origin::{Origin, OriginPolicy, is_known},
+    query::Query,
+    websocket::{Transport, WebSocketStream},
+};
+
+type Answer = Response<Full<Bytes>>;
+
+/// Answers the requests of clients.
+pub(crate) struct Service {
+    gateway: Arc<Gateway>,
+    engine_sessions: Arc<EngineSessions>,
+    origins: OriginPolicy,
+    base_path: String,
+}
+
+impl Service {
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        engine_sessions: Arc<EngineSessions>,
+        allowed_origins: &[String],
+        base_path: &str,
+    ) -> Self {
+        Self {
+            gateway,
+            engine_sessions,
+            origins: OriginPolicy::new(allowed_origins),
+            base_path: base_path.to_owned(),
+        }
+    }
+
+    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
+        let Some(way_in) = self.way_in(request.uri().path()) else {
+            return error(StatusCode::NOT_FOUND, "not found");
+        };
+        let origin = self.origins.check(request.headers());
+        let mut answer = match origin {
+            Origin::Refused => error(StatusCode::FORBIDDEN, "forbidden"),
+            Origin::None | Origin::Allowed(_) if request.method() == Method::OPTIONS => {
+                let mut preflight = empty(StatusCode::NO_CONTENT);
+                origin.apply_preflight(&mut preflight);
+                return preflight;
+            }
+            Origin::None | Origin::Allowed(_) if !is_known(request.method()) => {
+                let mut refused = error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
+                refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
+                refused
+            }
+            Origin::None | Origin::Allowed(_) => self.admit(request, way_in, peer).await,
+        };
+        origin.apply(&mut answer);
+        answer
+    }
+
+    /// Which way in a path is, if it is one. A trailing slash makes no difference.
+    fn way_in(&self, path: &str) -> Option<WayIn> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        if path == "/socket.io" {
+            return Some(WayIn::SocketIoNamespace);
+        }
+        let name = path.strip_prefix(self.base_path.as_str())?.strip_prefix('/')?;
+        name.parse::<Namespace>().ok().map(WayIn::Path)
+    }
+
+    async fn admit(&self, request: Request<Incoming>, way_in: WayIn, peer: IpAddr) -> Answer {
+        let query = Query::parse(request.uri().query().unwrap_or_default());
+        if query.session.is_none() && self.gateway.is_draining() {
+            return error(StatusCode::SERVICE_UNAVAILABLE, "unavailable");
+        }
+        let engine_request = engine_session::Request {
+            way_in,
+            headers: wanted(request.headers(), self.gateway.connect().headers()),
+            cursor: query.cursor.clone(),
+            peer,
+        };
+        match query.protocol {
+            Some(protocol) if query.websocket && request.method() == Method::GET => {
+                self.upgrade(request, &query, protocol, engine_request)
+            }
+            Some(_) | None => self.poll(request, &query, engine_request).await,
+        }
+    }
+
+    /// Passes a polling request on; the library also answers what is malformed.
+    async fn poll(
+        &self,
+        request: Request<Incoming>,
+        query: &Query,
+        engine_request: engine_session::Request,
+    ) -> Answer {
+        let limits = self.gateway.limits();
+        let (parts, body) = request.into_parts();
+        let body = Limited::new(body, limits.payload_bytes).collect();
+        let body = match timeout(limits.body_timeout, body).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(cause)) => {
+                debug!(%cause, "request body refused");
+                return error(StatusCode::PAYLOAD_TOO_LARGE, "payload too large");
+            }
+            Err(_elapsed) => return error(StatusCode::REQUEST_TIMEOUT, "timed out"),
+        };
+        let legacy = query.protocol == Some(EngineProtocol::V3)
+            && engine_request.way_in == WayIn::SocketIoNamespace;
+        let body = if legacy { legacy_connect::strip_payload(body) } else { body };
+        let mut lean = Request::new(Full::new(body));
+        *lean.method_mut() = parts.method.clone();
+        *lean.uri_mut() = query.lean_uri();
+        if let Some(content_type) = parts.headers.get(CONTENT_TYPE) {
+            lean.headers_mut().insert(CONTENT_TYPE, content_type.clone());
+        }
+        match &query.session {
+            None => {
+                lean.extensions_mut().insert(EngineSession::new(engine_request, None));
+            }
+            Some(id) if parts.method == Method::POST => {
+                // A client that sends faster than its events commit waits here.
+                timeout(limits.body_timeout, self.engine_sessions.uncongested(id)).await.ok();
+            }
+            Some(_) => {}
+        }
+        let mut answer = self.gateway.library().answer(lean).await;
+        if let Some(id) = query.session.as_ref().filter(|_| parts.method == Method::GET) {
+            self.engine_sessions.polled(id);
+        }
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        answer
+    }
+
+    /// Turns the connection into a WebSocket and hands it to the library.
+    fn upgrade(
+        &self,
+        mut request: Request<Incoming>,
+        query: &Query,
+        protocol: EngineProtocol,
+        engine_request: engine_session::Request,
+    ) -> Answer {
+        let headers = request.headers();
+        let is_upgrade = headers
+            .get(UPGRADE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+            && headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+        let accept = headers
+            .get(SEC_WEBSOCKET_KEY)
+            .map(|key| tungstenite::handshake::derive_accept_key(key.as_bytes()))
+            .and_then(|accept| HeaderValue::from_str(&accept).ok())
+            .filter(|_| is_upgrade);
+        let Some(accept) = accept else {
+            return error(StatusCode::BAD_REQUEST, "websocket handshake expected");
+        };
+        let upgraded = hyper::upgrade::on(&mut request);
+        let gateway = Arc::clone(&self.gateway);
+        let engine_sessions = Arc::clone(&self.engine_sessions);
+        let session = query.session.clone();
+        let legacy =
+            protocol == EngineProtocol::V3 && engine_request.way_in == WayIn::SocketIoNamespace;
+        let mut lean = Request::new(());
+        *lean.uri_mut() = query.lean_uri();
+        self.gateway.tasks().spawn(async move {
+            let Ok(upgraded) = upgraded.await else { return };
+            let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
+            let limits = gateway.limits();
+            let transport = Transport::new(
+                parts.io.into_inner(),
+                limits.send_buffer_bytes,
+                limits.write_timeout,
+                gateway.tasks().clone(),
+            );
+            let dropped = match session {
+                None => {
+                    let session = EngineSession::new(engine_request, Some(Arc::clone(&transport)));
+                    lean.extensions_mut().insert(session);
+                    None
+                }
+                Some(id) => {
+                    engine_sessions.upgrading(id.clone(), Arc::clone(&transport));
+                    let library = gateway.library().clone();
+                    // A session whose upgrade broke off neither polls nor times out any more.
+                    let dropped: Box<dyn FnOnce() + Send> = Box::new(move || {
+                        engine_sessions.upgrade_ended(&id);
+                        library.close_polling(&id, protocol);
+                    });
+                    Some(dropped)
+                }
+            };
+            let stream = WebSocketStream::new(
+                transport,
+                parts.read_buf,
+                legacy.then(FrameFilter::default),
+                dropped,
+            );
+            gateway.library().take_websocket(stream, lean);
+        });
+        let mut answer = empty(StatusCode::SWITCHING_PROTOCOLS);
+        let headers = answer.headers_mut();
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        answer
+    }
+}
+
+/// Copies of the headers that identification asked for.
+fn wanted(headers: &HeaderMap, names: &[String]) -> Vec<(String, String)> {
+    names
+        .iter()
+        .flat_map(|name| {
+            headers.get_all(name).iter().map(|value| {
+                // What is not text cannot be an identity, but must not count as absent either.
+                (name.clone(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
+        })
+        .collect()
+}
+
+fn empty(status: StatusCode) -> Answer {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}
+
+fn error(status: StatusCode, message: &'static str) -> Answer {
+    let mut response = Response::new(Full::from(message));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// The root, for a request whose own URI cannot be written.
+pub(crate) fn root() -> Uri {
+    Uri::from_static("/")
+}

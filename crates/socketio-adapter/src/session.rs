@@ -1,0 +1,261 @@
+//! The life of one connection: it joins, is told that it is ready, sends, receives, ends.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+};
+
+use futures_util::{
+    StreamExt,
+    future::{Either, ready},
+    stream::FuturesOrdered,
+};
+use game_realtime_application::{
+    Joined, Recovery, Resume,
+    ports::{ClientPush, CloseReason, PushOutcome},
+};
+use game_realtime_domain::Connection;
+use socketioxide::{
+    handler::{MessageHandler, Value},
+    socket::{DisconnectReason, Socket},
+};
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, info};
+
+use crate::{
+    decode,
+    engine_session::EngineSession,
+    error_code::{ErrorCode, Failure},
+    events,
+    gateway::Gateway,
+    inbox::{Inbox, Incoming, Offered, Taken},
+    push::ConnectionPush,
+    wire::{self, Answer},
+};
+
+/// How many events of one connection may be on their way to the store at once.
+const IN_FLIGHT: usize = 16;
+
+/// One connection, from the moment it is registered. Owned by its socket's handlers; when the
+/// last of them is dropped, it ends, whatever the library did or did not tell us.
+pub(crate) struct Session {
+    gateway: Arc<Gateway>,
+    connection: Connection,
+    engine: Arc<EngineSession>,
+    engine_id: String,
+    push: Arc<ConnectionPush>,
+    inbox: Inbox,
+    ended: AtomicBool,
+}
+
+impl Session {
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        connection: Connection,
+        engine: Arc<EngineSession>,
+        socket: &Arc<Socket>,
+    ) -> Arc<Self> {
+        let push = ConnectionPush::new(
+            socket,
+            Arc::clone(&engine),
+            gateway.library().clone(),
+            connection.namespace,
+            gateway.limits().write_timeout,
+        );
+        let engine_id = socket.id.to_string();
+        gateway.engine_sessions().connected(engine_id.clone(), &engine);
+        let namespace = connection.namespace.as_str();
+        metrics::gauge!("game_realtime_connections", "namespace" => namespace).increment(1.0);
+        Arc::new(Self {
+            inbox: Inbox::new(gateway.limits().inbox_events),
+            gateway,
+            connection,
+            engine,
+            engine_id,
+            push: Arc::new(push),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    /// Joins delivery and tells the client that it is ready. Called once, after the client was
+    /// told that it is connected.
+    pub(crate) async fn begin(&self, cursor: Option<String>) {
+        let push: Arc<dyn ClientPush> = Arc::clone(&self.push) as _;
+        let delivery = self.gateway.delivery();
+        let Ok(Joined::At { cursor, recovery }) =
+            delivery.join(&self.connection, &push, Resume::parse(cursor.as_deref())).await
+        else {
+            self.push.close(CloseReason::Drain);
+            return;
+        };
+        if self.ended.load(Ordering::Acquire) {
+            // It ended while it joined, so its leaving may have come first.
+            delivery.leave(self.connection.id).await;
+            return;
+        }
+        let ready = wire::Ready::new(&self.connection, &cursor, recovery);
+        let status = ready.status();
+        match self.push.emit(wire::READY, &ready) {
+            PushOutcome::Taken => {}
+            PushOutcome::Full | PushOutcome::Gone => {
+                self.push.close(CloseReason::SlowConsumer);
+                return;
+            }
+        }
+        metrics::counter!("game_realtime_recoveries_total", "status" => status).increment(1);
+        let replayed = match recovery {
+            Recovery::Recovered(events) => events,
+            Recovery::Fresh | Recovery::Gap => 0,
+        };
+        info!(
+            connection.id = %self.connection.id,
+            namespace = self.connection.namespace.as_str(),
+            recovery = status,
+            replayed,
+            "connection ready"
+        );
+        if delivery.start(self.connection.id).await.is_err() {
+            self.push.close(CloseReason::Drain);
+        }
+    }
+
+    /// Takes an event from the client.
+    fn receive(self: &Arc<Self>, event: Incoming) {
+        match self.inbox.offer(event) {
+            Offered::Queued { start_worker, congested } => {
+                if congested {
+                    self.engine.set_congested(true);
+                }
+                if start_worker {
+                    self.gateway.workers().spawn(Arc::clone(self).work());
+                }
+            }
+            Offered::Refused(event) => {
+                events::count("unknown", ErrorCode::RateLimited.as_str());
+                let session = Arc::clone(self);
+                self.gateway.tasks().spawn(async move {
+                    let answer = Answer::Failed(Failure::of(ErrorCode::RateLimited));
+                    let name = match &event.data {
+                        Value::Str(data, _) => decode::packet(data).ok().map(|packet| packet.name),
+                        Value::Bytes(_) => None,
+                    };
+                    let name = name.unwrap_or_default();
+                    session.push.answer(event.acknowledgement, &name, &answer).await.ok();
+                });
+            }
+        }
+    }
+
+    /// Carries out what waits in the inbox: several at a time, begun and answered in order.
+    async fn work(self: Arc<Self>) {
+        let mut in_flight = FuturesOrdered::new();
+        loop {
+            while in_flight.len() < IN_FLIGHT {
+                let Some(Taken { event, relieved }) = self.inbox.take() else { break };
+                if relieved {
+                    self.engine.set_congested(false);
+                }
+                // Polled once here, so that events reach the store in their order.
+                let mut carried_out = Box::pin(self.carry_out(event));
+                in_flight.push_back(match futures_util::poll!(&mut carried_out) {
+                    Poll::Ready(done) => Either::Left(ready(done)),
+                    Poll::Pending => Either::Right(carried_out),
+                });
+            }
+            if in_flight.is_empty() {
+                if self.inbox.retire() {
+                    return;
+                }
+                continue;
+            }
+            let Done { acknowledgement, name, answer } = tokio::select! {
+                Some(done) = in_flight.next() => done,
+                () = self.inbox.arrival(), if in_flight.len() < IN_FLIGHT => continue,
+            };
+            // A connection that is gone needs no answer; its events are carried out nevertheless.
+            self.push.answer(acknowledgement, &name, &answer).await.ok();
+        }
+    }
+
+    async fn carry_out(&self, event: Incoming) -> Done {
+        let Incoming { data, acknowledgement, received_at } = event;
+        let data = match &data {
+            Value::Str(data, _) => data.as_str(),
+            Value::Bytes(_) => "",
+        };
+        let Ok(packet) = decode::packet(data) else {
+            let answer = Answer::Failed(Failure::of(ErrorCode::InvalidPayload));
+            return Done { acknowledgement, name: String::new(), answer };
+        };
+        let deadline = received_at + self.gateway.event_timeout();
+        let executed = self.gateway.events().execute(&self.connection, &packet);
+        let answer = match timeout_at(deadline, executed).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => {
+                events::count("unknown", ErrorCode::Unavailable.as_str());
+                Answer::Failed(Failure::of(ErrorCode::Unavailable))
+            }
+        };
+        Done { acknowledgement, name: packet.name, answer }
+    }
+
+    /// Ends the session, once.
+    pub(crate) fn end(&self, reason: Option<DisconnectReason>) {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let namespace = self.connection.namespace.as_str();
+        let reason = self.push.closing().map_or_else(|| reason_name(reason), CloseReason::as_str);
+        metrics::gauge!("game_realtime_connections", "namespace" => namespace).decrement(1.0);
+        metrics::counter!(
+            "game_realtime_disconnects_total", "namespace" => namespace, "reason" => reason
+        )
+        .increment(1);
+        info!(connection.id = %self.connection.id, namespace, reason, "connection ended");
+        self.gateway.engine_sessions().disconnected(&self.engine_id, &self.engine);
+        let gateway = Arc::clone(&self.gateway);
+        let connection = self.connection.clone();
+        self.gateway.tasks().spawn(async move { gateway.disconnect().execute(&connection).await });
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.end(None);
+    }
+}
+
+/// The answer to one event, on its way.
+struct Done {
+    acknowledgement: Option<i64>,
+    name: String,
+    answer: Answer,
+}
+
+/// Takes every event of a socket, in the order in which the transport read them. (Handlers that
+/// are async functions would run in tasks of their own, in any order and without a bound.)
+pub(crate) struct Inbound(pub(crate) Arc<Session>);
+
+impl MessageHandler<socketioxide::adapter::LocalAdapter, Inbound> for Inbound {
+    fn call(&self, _socket: Arc<Socket>, data: Value, acknowledgement: Option<i64>) {
+        debug!(connection.id = %self.0.connection.id, "event received");
+        self.0.receive(Incoming { data, acknowledgement, received_at: Instant::now() });
+    }
+}
+
+fn reason_name(reason: Option<DisconnectReason>) -> &'static str {
+    match reason {
+        None => "abandoned",
+        Some(DisconnectReason::TransportClose) => "transport_close",
+        Some(DisconnectReason::MultipleHttpPollingError) => "multiple_polls",
+        Some(DisconnectReason::PacketParsingError) => "parse_error",
+        Some(DisconnectReason::TransportError) => "transport_error",
+        Some(DisconnectReason::HeartbeatTimeout) => "ping_timeout",
+        Some(DisconnectReason::ClientNSDisconnect) => "client_disconnect",
+        Some(DisconnectReason::ServerNSDisconnect) => "server_disconnect",
+        Some(DisconnectReason::ClosingServer) => "closing",
+    }
+}

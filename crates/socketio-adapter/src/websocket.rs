@@ -1,0 +1,328 @@
+//! One client's WebSocket: the TCP connection under socketioxide, with a second way in.
+//!
+//! socketioxide writes its own packets (handshake, pings, everything that is rare) through
+//! [`WebSocketStream`]. Events are written beside it, as frames that were encoded once for all
+//! recipients, by [`Transport::push`]: straight into the socket if nothing waits, else into a
+//! queue that is bounded in bytes and drained by [`flush`](Transport::flush). So a delivery costs
+//! one system call and no task switch, and a client that does not read holds up nobody.
+//!
+//! Both ways meet in the order of their packets through *gates*. A connection that moves from
+//! the library's queue to this one holds its gate: frames pushed from then on wait behind it. A
+//! mark is sent through the library; everything the library had queued is written before the
+//! mark is. When the mark comes by it is dropped, and the gate opens.
+
+mod frame;
+mod stream;
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use game_realtime_application::ports::{ConnectionGone, PushOutcome};
+use socket2::SockRef;
+use tokio::{net::TcpStream, sync::Notify, time::timeout};
+use tokio_util::task::TaskTracker;
+
+pub(crate) use frame::{CLOSE_GOING_AWAY, text_frame};
+pub(crate) use stream::WebSocketStream;
+
+/// The event name of marks. They never leave the node.
+pub(crate) const MARK: &str = "core.game.connection.mark";
+
+/// One of the connections that share a transport.
+pub(crate) type Gate = u32;
+
+/// The shared state of one WebSocket.
+pub(crate) struct Transport {
+    tcp: TcpStream,
+    buffer_bytes: usize,
+    write_timeout: Duration,
+    tasks: TaskTracker,
+    outgoing: Mutex<Outgoing>,
+    reading: Mutex<Reading>,
+    /// Bytes have left the queue, or the transport is closed.
+    progress: Notify,
+}
+
+#[derive(Default)]
+struct Outgoing {
+    /// Whole frames, but for the first, of which the beginning may be written already.
+    queue: VecDeque<Bytes>,
+    /// Bytes in `queue` and behind gates.
+    waiting: usize,
+    /// The gates that are held.
+    gates: Vec<(Gate, Vec<Bytes>)>,
+    /// Whether a task is writing the queue.
+    flushing: bool,
+    /// The library's writer, while it waits for room.
+    library: Option<Waker>,
+    state: State,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// Nothing more is taken; what is queued is still written.
+    Finishing,
+    Closed,
+}
+
+#[derive(Default)]
+struct Reading {
+    paused: bool,
+    /// The library's reader, while it waits for the pause to end.
+    reader: Option<Waker>,
+}
+
+impl Transport {
+    pub(crate) fn new(
+        tcp: TcpStream,
+        buffer_bytes: usize,
+        write_timeout: Duration,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            tcp,
+            buffer_bytes,
+            write_timeout,
+            tasks,
+            outgoing: Mutex::default(),
+            reading: Mutex::default(),
+            progress: Notify::new(),
+        })
+    }
+
+    /// Holds a gate: what is pushed through it waits until its mark has come by.
+    pub(crate) fn hold(&self, gate: Gate) {
+        self.lock().gates.push((gate, Vec::new()));
+    }
+
+    /// Takes back a [`hold`](Self::hold) whose mark could not be sent.
+    pub(crate) fn release(self: &Arc<Self>, gate: Gate) {
+        let mut outgoing = self.lock();
+        self.open(&mut outgoing, gate);
+    }
+
+    /// Takes a whole frame, or nothing.
+    pub(crate) fn push(self: &Arc<Self>, gate: Gate, frame: &Bytes) -> PushOutcome {
+        let mut outgoing = self.lock();
+        match outgoing.state {
+            State::Open => {}
+            State::Finishing | State::Closed => return PushOutcome::Gone,
+        }
+        // A frame is taken by an empty queue however large it is, or it would never be.
+        if outgoing.waiting > 0 && outgoing.waiting + frame.len() > self.buffer_bytes {
+            return PushOutcome::Full;
+        }
+        if let Some((_, held)) = outgoing.gates.iter_mut().find(|(held, _)| *held == gate) {
+            held.push(frame.clone());
+            outgoing.waiting += frame.len();
+        } else {
+            self.write(&mut outgoing, frame.clone());
+        }
+        PushOutcome::Taken
+    }
+
+    /// Waits until half of the buffer is free.
+    pub(crate) async fn writable(&self) -> Result<(), ConnectionGone> {
+        loop {
+            let progress = self.progress.notified();
+            {
+                let outgoing = self.lock();
+                match outgoing.state {
+                    State::Open if outgoing.waiting <= self.buffer_bytes / 2 => return Ok(()),
+                    State::Open => {}
+                    State::Finishing | State::Closed => return Err(ConnectionGone),
+                }
+            }
+            timeout(self.write_timeout, progress).await.map_err(|_| ConnectionGone)?;
+        }
+    }
+
+    /// Says goodbye and closes once everything queued is written.
+    pub(crate) fn finish(self: &Arc<Self>) {
+        let mut outgoing = self.lock();
+        if outgoing.state == State::Open {
+            self.write(&mut outgoing, Bytes::from_static(CLOSE_GOING_AWAY));
+            self.end(&mut outgoing);
+        }
+    }
+
+    /// Closes at once; what is queued is lost.
+    pub(crate) fn abort(&self) {
+        let mut outgoing = self.lock();
+        self.close(&mut outgoing);
+    }
+
+    /// Stops reading from the client, or goes on.
+    pub(crate) fn pause_reading(&self, paused: bool) {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.paused = paused;
+        if !paused && let Some(reader) = reading.reader.take() {
+            reader.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Outgoing> {
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes as much as the socket takes and queues the rest.
+    fn write(self: &Arc<Self>, outgoing: &mut Outgoing, mut frame: Bytes) {
+        if outgoing.queue.is_empty() {
+            match self.tcp.try_write(&frame) {
+                Ok(written) => frame.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return self.close(outgoing),
+            }
+        }
+        if frame.is_empty() {
+            return;
+        }
+        outgoing.waiting += frame.len();
+        outgoing.queue.push_back(frame);
+        if !outgoing.flushing {
+            outgoing.flushing = true;
+            self.tasks.spawn(Arc::clone(self).flush());
+        }
+    }
+
+    /// Writes the queue until it is empty. Closes the transport if the client takes nothing for
+    /// `write_timeout`.
+    async fn flush(self: Arc<Self>) {
+        loop {
+            let writable = timeout(self.write_timeout, self.tcp.writable()).await;
+            let mut outgoing = self.lock();
+            if !matches!(writable, Ok(Ok(()))) {
+                self.close(&mut outgoing);
+            }
+            while outgoing.state != State::Closed && !outgoing.queue.is_empty() {
+                match write_vectored(&self.tcp, &outgoing.queue) {
+                    Ok(written) => outgoing.consume(written),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(_) => self.close(&mut outgoing),
+                }
+            }
+            if outgoing.queue.is_empty() {
+                outgoing.flushing = false;
+                if outgoing.state == State::Finishing {
+                    self.close(&mut outgoing);
+                }
+            }
+            if let Some(library) = outgoing.library.take() {
+                library.wake();
+            }
+            self.progress.notify_waiters();
+            if !outgoing.flushing {
+                return;
+            }
+        }
+    }
+
+    /// What the library writes: whole frames, as it encodes them.
+    fn write_library(
+        self: &Arc<Self>,
+        context: &Context<'_>,
+        frames: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut outgoing = self.lock();
+        match outgoing.state {
+            State::Open => {}
+            State::Finishing | State::Closed => {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+        }
+        if outgoing.waiting > self.buffer_bytes {
+            outgoing.library = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        let taken = frames.len();
+        let mut rest = frames;
+        while !outgoing.gates.is_empty() {
+            let Some((mark, gate)) = frame::find_mark(rest) else { break };
+            let (before, after) = (rest.get(..mark.start), rest.get(mark.end..));
+            if let Some(before) = before.filter(|before| !before.is_empty()) {
+                self.write(&mut outgoing, Bytes::copy_from_slice(before));
+            }
+            self.open(&mut outgoing, gate);
+            rest = after.unwrap_or_default();
+        }
+        if !rest.is_empty() {
+            self.write(&mut outgoing, Bytes::copy_from_slice(rest));
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    fn open(self: &Arc<Self>, outgoing: &mut Outgoing, gate: Gate) {
+        if let Some(index) = outgoing.gates.iter().position(|(held, _)| *held == gate) {
+            let (_, frames) = outgoing.gates.swap_remove(index);
+            for frame in frames {
+                outgoing.waiting -= frame.len();
+                self.write(outgoing, frame);
+            }
+        }
+    }
+
+    /// Takes nothing more and closes when the queue is written.
+    fn end(&self, outgoing: &mut Outgoing) {
+        if outgoing.state == State::Open {
+            outgoing.state = State::Finishing;
+            if outgoing.queue.is_empty() {
+                self.close(outgoing);
+            }
+        }
+    }
+
+    fn close(&self, outgoing: &mut Outgoing) {
+        let socket = SockRef::from(&self.tcp);
+        if !outgoing.queue.is_empty() {
+            // What the client has not read by now it shall not get: reset, and free the kernel's
+            // buffer at once. (A failure means that the socket is closed already.)
+            socket.set_linger(Some(Duration::ZERO)).ok();
+        }
+        outgoing.state = State::Closed;
+        outgoing.queue.clear();
+        outgoing.gates.clear();
+        outgoing.waiting = 0;
+        socket.shutdown(std::net::Shutdown::Both).ok();
+        if let Some(library) = outgoing.library.take() {
+            library.wake();
+        }
+        self.pause_reading(false);
+        self.progress.notify_waiters();
+    }
+}
+
+impl Outgoing {
+    /// Removes bytes that were written.
+    fn consume(&mut self, mut written: usize) {
+        self.waiting -= written;
+        while written > 0 {
+            let Some(front) = self.queue.front_mut() else { return };
+            let part = written.min(front.len());
+            front.advance(part);
+            written -= part;
+            if front.is_empty() {
+                self.queue.pop_front();
+            }
+        }
+    }
+}
+
+fn write_vectored(tcp: &TcpStream, queue: &VecDeque<Bytes>) -> io::Result<usize> {
+    /// How many frames one system call takes at most.
+    const SLICES: usize = 64;
+    let mut slices = [io::IoSlice::new(&[]); SLICES];
+    let mut used = 0;
+    for (slice, frame) in slices.iter_mut().zip(queue) {
+        *slice = io::IoSlice::new(frame);
+        used += 1;
+    }
+    tcp.try_write_vectored(slices.get(..used).unwrap_or_default())
+}
