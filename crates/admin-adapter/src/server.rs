@@ -1,0 +1,258 @@
+//! The HTTP server of the admin port.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::{Config, Metrics, Readiness, routes};
+
+/// Probes, a scraper and a person or two; more wait in the backlog.
+const MOST_CONNECTIONS: usize = 64;
+
+/// How long a client may take for its request head.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection lives at most. It carries one request, so nobody can keep one of the
+/// few places.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(10);
+
+/// How long to leave `accept` alone after it failed, most likely for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often the store is asked for `store_up`, and metrics get their upkeep.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What is being answered when the server stops may take so much longer.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// The admin port, taken but not yet answering.
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Where it listens; says which port the system chose for port 0.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// What every connection needs.
+struct Context {
+    readiness: Readiness,
+    metrics: Metrics,
+}
+
+/// Takes the admin port.
+///
+/// # Errors
+/// When the system refuses, say because another process has it.
+pub async fn bind(config: &Config) -> io::Result<Listener> {
+    let socket = TcpListener::bind((config.host, config.port)).await?;
+    let address = socket.local_addr()?;
+    Ok(Listener { socket, address })
+}
+
+/// Answers on the admin port until `stop` is cancelled; everything it started has ended then.
+pub async fn serve(
+    listener: Listener,
+    readiness: Readiness,
+    metrics: Metrics,
+    stop: CancellationToken,
+) {
+    let context = Arc::new(Context { readiness, metrics });
+    let mut connections = JoinSet::new();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = accept(&listener.socket, &context, &mut connections) => {}
+        () = upkeep(&context) => {}
+    }
+    drop(listener);
+    let all_answered = async { while connections.join_next().await.is_some() {} };
+    if timeout(STOP_GRACE, all_answered).await.is_err() {
+        connections.shutdown().await;
+    }
+}
+
+async fn accept(socket: &TcpListener, context: &Arc<Context>, connections: &mut JoinSet<()>) {
+    loop {
+        tokio::select! {
+            // Collects those that ended.
+            Some(_) = connections.join_next() => {}
+            accepted = socket.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(converse(stream, Arc::clone(context)));
+                }
+                Err(error) => {
+                    warn!(error = %error, "admin port cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, context: Arc<Context>) {
+    let service = service_fn(|request| {
+        let context = Arc::clone(&context);
+        async move {
+            let answer = routes::answer(&request, &context.readiness, &context.metrics).await;
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    match timeout(CONNECTION_LIFETIME, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(error = %error, "admin connection failed"),
+        Err(_) => debug!("admin connection took too long"),
+    }
+}
+
+async fn upkeep(context: &Context) {
+    let mut ticks = interval(UPKEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        context.metrics.upkeep();
+        if let Some(trouble) = context.readiness.store_trouble().await {
+            debug!(trouble, "store is not up");
+        }
+    }
+}
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        task::JoinHandle,
+    };
+
+    use super::*;
+    use crate::readiness::tests::{Store, readiness};
+
+    struct Server {
+        address: SocketAddr,
+        stop: CancellationToken,
+        task: JoinHandle<()>,
+    }
+
+    async fn start(readiness: Readiness) -> Server {
+        let config = Config { host: "127.0.0.1".parse().unwrap(), port: 0 };
+        let listener = bind(&config).await.unwrap();
+        let address = listener.local_addr();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, readiness, Metrics::for_tests(), stop.clone()));
+        Server { address, stop, task }
+    }
+
+    /// Everything the server says to one request until it closes the connection.
+    async fn ask(server: &Server, method: &str, path: &str) -> String {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: admin\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    const CURRENT: Option<Duration> = Some(Duration::ZERO);
+
+    #[tokio::test]
+    async fn a_healthy_node_answers_every_path() {
+        let server = start(readiness(Store::Up, CURRENT)).await;
+        for (path, content_type, body) in [
+            ("/healthz", "application/json", r#"{"status":"ok"}"#),
+            ("/readyz?verbose", "application/json", r#"{"status":"ready","reasons":[]}"#),
+            ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "game_realtime_store_up"),
+        ] {
+            let answer = ask(&server, "GET", path).await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+            assert!(answer.contains(&format!("content-type: {content_type}\r\n")), "{answer}");
+            assert!(answer.contains(body), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_not_ready_says_why_and_is_still_alive() {
+        let server = start(readiness(Store::Down, CURRENT)).await;
+        let answer = ask(&server, "GET", "/readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        let body = r#"{"status":"not_ready","reasons":[{"check":"store","message":"store unavailable: connection refused"}]}"#;
+        assert!(answer.ends_with(body), "{answer}");
+        assert!(ask(&server, "GET", "/healthz").await.starts_with("HTTP/1.1 200 "));
+    }
+
+    #[tokio::test]
+    async fn head_is_answered_without_a_body() {
+        let server = start(readiness(Store::Up, CURRENT)).await;
+        let answer = ask(&server, "HEAD", "/healthz").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("content-length: 15\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn other_paths_and_methods_are_refused() {
+        let server = start(readiness(Store::Up, CURRENT)).await;
+        for path in ["/", "/healthz/", "/metricsx", "/core/game/v1/real-time/private"] {
+            assert!(ask(&server, "GET", path).await.starts_with("HTTP/1.1 404 "), "{path}");
+        }
+        let answer = ask(&server, "POST", "/healthz").await;
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+        assert!(answer.contains("allow: GET, HEAD\r\n"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_an_error_before_anything_is_served() {
+        let server = start(readiness(Store::Up, CURRENT)).await;
+        let config = Config { host: server.address.ip(), port: server.address.port() };
+        let refused = bind(&config).await.err().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_cut_off_and_cannot_hold_up_the_stop() {
+        let server = start(readiness(Store::Up, CURRENT)).await;
+        let mut silent = TcpStream::connect(server.address).await.unwrap();
+        let before = tokio::time::Instant::now();
+        assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
+        assert!(before.elapsed() <= HEADER_TIMEOUT + Duration::from_secs(1));
+
+        let _held = TcpStream::connect(server.address).await.unwrap();
+        // An answer after that connection was accepted proves that it was, too.
+        ask(&server, "GET", "/healthz").await;
+        let before = tokio::time::Instant::now();
+        server.stop.cancel();
+        server.task.await.unwrap();
+        assert!(before.elapsed() <= STOP_GRACE + Duration::from_millis(10));
+        assert!(TcpStream::connect(server.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn clients_beyond_the_cap_wait_for_a_place() {
+        let server = start(readiness(Store::Up, CURRENT)).await;
+        let mut held = Vec::new();
+        for _ in 0..MOST_CONNECTIONS {
+            held.push(TcpStream::connect(server.address).await.unwrap());
+        }
+        let waiting = ask(&server, "GET", "/healthz");
+        tokio::pin!(waiting);
+        let early = timeout(Duration::from_millis(100), waiting.as_mut()).await;
+        assert!(early.is_err(), "answered beyond the cap");
+        held.clear();
+        assert!(waiting.await.starts_with("HTTP/1.1 200 "));
+    }
+}
