@@ -1,3 +1,33 @@
-//! placeholder
+//! The ports on etcd: connection registry, event log and feed, for any number of nodes.
+//!
+//! [`EtcdStore`] builds the parts. Everything a node writes goes through one task (`writer`) in
+//! transactions that fill up while the last is on its way (`batch`); everything it hears comes
+//! through one watch (`event_feed`). `keys` is the only home of keys, `records` of stored
+//! formats. What a node registers hangs on its `leases`, which `keeper` keeps alive.
+//!
+//! Never here: what an event means. A new event type needs one arm in `keys`.
+
+mod batch;
+mod cluster;
 mod config;
-pub use config::*;
+mod connection_repository;
+mod epoch;
+mod event_feed;
+mod event_repository;
+mod feed_stream;
+mod health;
+mod keeper;
+mod keys;
+mod leases;
+mod local_registry;
+mod log_reader;
+mod logical_clock;
+mod read_back;
+mod records;
+mod store;
+mod write_queue;
+mod writer;
+
+pub use cluster::TlsFileError;
+pub use config::{Config, TlsConfig};
+pub use store::{EtcdStore, Options};

@@ -1,1 +1,49 @@
-//! placeholder
+//! What end-to-end tests stand on: the real binary, a real etcd, stock Socket.IO clients, and the
+//! validator that says whether what the clients saw is what the contract promises.
+//!
+//! This crate knows the public contract only, never a type of the gateway: it must keep working
+//! whatever the gateway is made of. To add a client library, give it a driver that speaks the
+//! protocol of `clients/node/driver.mjs` and a variant of [`Library`].
+//!
+//! Failures panic: everything here runs inside tests.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support: what cannot go on fails the test"
+)]
+
+mod client;
+mod driver;
+mod etcd;
+mod http;
+mod port;
+mod server;
+mod token;
+
+pub mod shape;
+pub mod validator;
+
+pub use client::{Client, ConnectOptions, Form, Lifecycle, Namespace, Received};
+pub use driver::{Driver, Library, Refused};
+pub use etcd::Etcd;
+pub use http::{Response, get, get_with_headers};
+pub use port::free_port;
+pub use server::{Server, Settings, Store};
+pub use token::{SECRET, mint, mint_expired, mint_with_secret};
+
+/// How long a test waits for anything before it fails. Generous: the machine may be busy.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The names of the events.
+pub mod event {
+    /// Sent by the server once, before every domain event.
+    pub const READY: &str = "core.game.connection.ready";
+    /// To everybody in the sender's namespace.
+    pub const BROADCAST: &str = "core.game.state.broadcast";
+    /// To one player.
+    pub const SEND_MESSAGE: &str = "core.game.state.send_message";
+    /// A purchase.
+    pub const BUY_GOOD: &str = "core.game.state.buy_good";
+    /// A failure that nobody asked to be told of.
+    pub const ERROR: &str = "error";
+}

@@ -1,0 +1,135 @@
+//! The connection registry on etcd.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use etcd_client::{GetOptions, KvClient, Txn, TxnOp, TxnOpResponse};
+use game_realtime_application::ports::{ConnectionRepository, StoreError};
+use game_realtime_domain::{Connection, ConnectionId, Namespace, UserId};
+use tokio::{sync::oneshot, time::timeout};
+
+use crate::{
+    batch::Write,
+    cluster::Cluster,
+    keys::{Keys, indexed_connection},
+    leases::Leases,
+    local_registry::{Local, LocalRegistry},
+    records,
+    write_queue::WriteQueue,
+};
+
+/// Registers through the node's writer, under the node's leases.
+pub(crate) struct EtcdConnectionRepository {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) keys: Keys,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) registry: Arc<LocalRegistry>,
+    pub(crate) writes: WriteQueue,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("stored index entry has an unreadable key")]
+struct UnreadableKey;
+
+/// How many records are read in one transaction: etcd's limit on operations.
+const READS: usize = 100;
+
+#[async_trait]
+impl ConnectionRepository for EtcdConnectionRepository {
+    async fn save(&self, connection: &Connection) -> Result<(), StoreError> {
+        let lease = timeout(self.writes.request_timeout, self.leases.assign())
+            .await
+            .map_err(StoreError::unavailable)??;
+        self.registry.insert(Local { connection: connection.clone(), lease });
+        let (answer, written) = oneshot::channel();
+        let write = Write::Register { connection: connection.clone(), answer };
+        self.writes.write(write, written).await?
+    }
+
+    async fn delete(&self, connection: &Connection) -> Result<(), StoreError> {
+        if let Some(local) = self.registry.end(connection) {
+            self.leases.release(local.lease);
+        }
+        let (answer, written) = oneshot::channel();
+        let write = Write::Unregister { connection: connection.clone(), answer };
+        let deleted = self.writes.write(write, written).await?;
+        if deleted.is_ok() {
+            self.registry.cleaned(connection.id);
+        }
+        deleted
+    }
+
+    async fn get(&self, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
+        let key = self.keys.connection(id);
+        let response = self.cluster.kv(|mut kv| async move { kv.get(key, None).await }).await?;
+        response
+            .kvs()
+            .first()
+            .map(|pair| records::decode_connection(id, pair.value()))
+            .transpose()
+            .map_err(StoreError::corrupt)
+    }
+
+    async fn list_by_namespace(
+        &self,
+        namespace: Namespace,
+        after: Option<ConnectionId>,
+        limit: usize,
+    ) -> Result<Vec<Connection>, StoreError> {
+        self.list(&self.keys.namespace(namespace), after, limit).await
+    }
+
+    async fn list_by_user(
+        &self,
+        user_id: &UserId,
+        limit: usize,
+    ) -> Result<Vec<Connection>, StoreError> {
+        self.list(&self.keys.user(user_id), None, limit).await
+    }
+}
+
+impl EtcdConnectionRepository {
+    /// Reads an index, then the records it names. A connection that ends in between is left out.
+    async fn list(
+        &self,
+        index: &str,
+        after: Option<ConnectionId>,
+        limit: usize,
+    ) -> Result<Vec<Connection>, StoreError> {
+        if limit == 0 {
+            // etcd would take it for no limit.
+            return Ok(Vec::new());
+        }
+        let start = after.map_or_else(|| index.to_owned(), |id| format!("{index}{id}\0"));
+        // Index keys end with a slash and an id; "0" is the character after the slash.
+        let end = format!("{}0", index.trim_end_matches('/'));
+        let options = GetOptions::new()
+            .with_range(end)
+            .with_keys_only()
+            .with_limit(i64::try_from(limit).unwrap_or(i64::MAX));
+        let response =
+            self.cluster.kv(|mut kv| async move { kv.get(start, Some(options)).await }).await?;
+        let ids = response
+            .kvs()
+            .iter()
+            .map(|pair| pair.key_str().ok().and_then(indexed_connection))
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| StoreError::corrupt(UnreadableKey))?;
+        let mut connections = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(READS) {
+            let reads: Vec<_> =
+                ids.iter().map(|id| TxnOp::get(self.keys.connection(*id), None)).collect();
+            let txn = Txn::new().and_then(reads);
+            let response =
+                self.cluster.kv(|mut kv: KvClient| async move { kv.txn(txn).await }).await?;
+            for (id, response) in ids.iter().zip(response.op_responses()) {
+                let TxnOpResponse::Get(get) = response else { continue };
+                if let Some(pair) = get.kvs().first() {
+                    let connection = records::decode_connection(*id, pair.value());
+                    connections.push(connection.map_err(StoreError::corrupt)?);
+                }
+            }
+        }
+        Ok(connections)
+    }
+}

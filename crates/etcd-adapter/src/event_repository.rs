@@ -1,0 +1,47 @@
+//! The event log on etcd.
+
+use async_trait::async_trait;
+use game_realtime_application::{
+    NewEvent, PositionedEvent,
+    ports::{AppendError, Appended, EventRepository, StoreError},
+};
+use game_realtime_domain::EventType;
+use tokio::sync::oneshot;
+
+use crate::{batch::Write, log_reader::LogReader, write_queue::WriteQueue};
+
+/// Appends through the node's writer, lists by ranges in key order.
+pub(crate) struct EtcdEventRepository {
+    pub(crate) writes: WriteQueue,
+    pub(crate) log: LogReader,
+}
+
+/// Events on their way at the same time may be stored in another order than they were committed
+/// in, so a few more than asked for are read and sorted.
+const OVERLAP: usize = 32;
+
+#[async_trait]
+impl EventRepository for EtcdEventRepository {
+    async fn append(&self, event: NewEvent) -> Result<Appended, AppendError> {
+        let (answer, written) = oneshot::channel();
+        let write = Write::Append { event: Box::new(event), answer };
+        self.writes.write(write, written).await?
+    }
+
+    async fn list(
+        &self,
+        event_type: EventType,
+        limit: usize,
+    ) -> Result<Vec<PositionedEvent>, StoreError> {
+        let enough = limit.saturating_add(OVERLAP);
+        let mut progress = self.log.backwards(event_type);
+        let mut events = Vec::new();
+        while limit > 0 && events.len() < enough && progress.read_down_to() > 0 {
+            let read = self.log.read(&mut progress, enough - events.len(), None).await?;
+            events.extend(read.into_iter().map(|(_, event)| event));
+        }
+        events.sort_by_key(|event| std::cmp::Reverse(event.position));
+        events.truncate(limit);
+        Ok(events)
+    }
+}

@@ -1,0 +1,92 @@
+//! Keeps what etcd holds of this node true: renews leases, registers again what a lost lease took
+//! along, and removes what could not be removed when it ended.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{info, warn};
+
+use crate::{batch::Write, leases::Leases, local_registry::LocalRegistry};
+
+pub(crate) struct Keeper {
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) registry: Arc<LocalRegistry>,
+    pub(crate) writes: mpsc::WeakSender<Write>,
+}
+
+impl Keeper {
+    /// Runs until the store is closed.
+    pub(crate) async fn run(self) {
+        let mut failing = false;
+        let mut renewals = interval(self.leases.renewal_interval());
+        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = renewals.tick() => {}
+                () = self.leases.suspected() => {}
+            }
+            match self.leases.renew().await {
+                Ok(lost) => {
+                    failing = false;
+                    lost.into_iter().for_each(|lease| self.registry.lease_lost(lease));
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        warn!(?error, "leases not renewed");
+                    }
+                    continue;
+                }
+            }
+            let Some(writes) = self.writes.upgrade() else { return };
+            self.register_again(&writes).await;
+            self.clean_up(&writes).await;
+        }
+    }
+
+    async fn register_again(&self, writes: &mpsc::Sender<Write>) {
+        if let Err(error) = self.registry.assign_leases(&self.leases).await {
+            warn!(?error, "no leases for connections that lost theirs");
+            return;
+        }
+        let mut waiting = Vec::new();
+        for connection in self.registry.take_unregistered() {
+            let id = connection.id;
+            let (answer, written) = oneshot::channel();
+            if writes.send(Write::Register { connection, answer }).await.is_err() {
+                return;
+            }
+            waiting.push((id, written));
+        }
+        let count = waiting.len();
+        let mut failed = 0_usize;
+        for (id, written) in waiting {
+            if !matches!(written.await, Ok(Ok(()))) {
+                failed += 1;
+                self.registry.still_unregistered(id);
+            }
+        }
+        if count > 0 {
+            info!(connections = count, failed, "connections registered again");
+        }
+    }
+
+    async fn clean_up(&self, writes: &mpsc::Sender<Write>) {
+        let mut waiting = Vec::new();
+        for connection in self.registry.leftovers() {
+            let id = connection.id;
+            let (answer, written) = oneshot::channel();
+            if writes.send(Write::Unregister { connection, answer }).await.is_err() {
+                return;
+            }
+            waiting.push((id, written));
+        }
+        for (id, written) in waiting {
+            if matches!(written.await, Ok(Ok(()))) {
+                self.registry.cleaned(id);
+            }
+        }
+    }
+}

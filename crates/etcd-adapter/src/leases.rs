@@ -1,0 +1,199 @@
+//! The leases of a node: what etcd forgets when the node dies.
+//!
+//! A few leases per node, each with a bounded number of keys: one per connection would drown etcd
+//! in keep-alives, one for all would block it when it expires. Receipts hang on leases that
+//! nobody keeps alive: they expire by themselves, many at a time.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+use tracing::{debug, warn};
+
+use crate::cluster::{CallError, Cluster};
+
+/// A lease's id.
+pub(crate) type LeaseId = i64;
+
+/// Connections per lease; each has three keys.
+const CONNECTIONS_PER_LEASE: usize = 333;
+/// Receipts per lease; each is one key.
+const RECEIPTS_PER_LEASE: usize = 1000;
+/// A lease for receipts is filled for this part of the idempotency window at most.
+const FILL_PART: u32 = 24;
+/// Leases are renewed at least this often, so that a revoked one is noticed soon.
+const LONGEST_RENEWAL: Duration = Duration::from_secs(1);
+
+pub(crate) struct Leases {
+    cluster: Arc<Cluster>,
+    ttl: Duration,
+    idempotency_window: Duration,
+    state: Mutex<State>,
+    /// A lease was lost.
+    lost: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    held: Vec<Held>,
+    receipts: Option<Filling>,
+    renewed_at: Option<Instant>,
+}
+
+struct Held {
+    id: LeaseId,
+    connections: usize,
+}
+
+struct Filling {
+    id: LeaseId,
+    receipts: usize,
+    until: Instant,
+}
+
+impl Leases {
+    pub(crate) fn new(cluster: Arc<Cluster>, ttl: Duration, idempotency_window: Duration) -> Self {
+        Self { cluster, ttl, idempotency_window, state: Mutex::default(), lost: Notify::new() }
+    }
+
+    /// Finds a lease with room for a connection, or gets a new one.
+    pub(crate) async fn assign(&self) -> Result<LeaseId, CallError> {
+        if let Some(id) = self.assign_held() {
+            return Ok(id);
+        }
+        let id = self.grant(self.ttl).await?;
+        self.lock().held.push(Held { id, connections: 1 });
+        Ok(id)
+    }
+
+    fn assign_held(&self) -> Option<LeaseId> {
+        let mut state = self.lock();
+        let held = state.held.iter_mut().find(|held| held.connections < CONNECTIONS_PER_LEASE)?;
+        held.connections += 1;
+        Some(held.id)
+    }
+
+    /// Gives a connection's place back.
+    pub(crate) fn release(&self, id: LeaseId) {
+        if let Some(held) = self.lock().held.iter_mut().find(|held| held.id == id) {
+            held.connections = held.connections.saturating_sub(1);
+        }
+    }
+
+    /// A lease for `receipts` more receipts.
+    pub(crate) async fn for_receipts(&self, receipts: usize) -> Result<LeaseId, CallError> {
+        {
+            let mut state = self.lock();
+            if let Some(filling) = &mut state.receipts
+                && filling.receipts + receipts <= RECEIPTS_PER_LEASE
+                && Instant::now() < filling.until
+            {
+                filling.receipts += receipts;
+                return Ok(filling.id);
+            }
+        }
+        let fill = self.idempotency_window / FILL_PART;
+        let id = self.grant(self.idempotency_window + fill).await?;
+        let until = Instant::now() + fill;
+        self.lock().receipts = Some(Filling { id, receipts, until });
+        Ok(id)
+    }
+
+    /// Whether a lease is one of those the node holds.
+    pub(crate) fn holds(&self, id: LeaseId) -> bool {
+        self.lock().held.iter().any(|held| held.id == id)
+    }
+
+    /// Whether the node holds a lease that etcd has confirmed within its time to live.
+    pub(crate) fn is_current(&self) -> bool {
+        let renewed_at = self.lock().renewed_at;
+        renewed_at.is_some_and(|renewed_at| renewed_at.elapsed() < self.ttl)
+    }
+
+    /// Makes sure that the node holds a lease and that all it holds are alive. Returns those that
+    /// are lost; what hung on them has to be registered again.
+    pub(crate) async fn renew(&self) -> Result<Vec<LeaseId>, CallError> {
+        self.hold_one().await?;
+        let ids: Vec<_> = self.lock().held.iter().map(|held| held.id).collect();
+        let mut lost = Vec::new();
+        for id in ids {
+            if !self.keep_alive(id).await? {
+                warn!(lease.id = id, "lease is lost, registering its connections again");
+                self.lock().held.retain(|held| held.id != id);
+                lost.push(id);
+            }
+        }
+        if lost.is_empty() {
+            self.lock().renewed_at = Some(Instant::now());
+        }
+        Ok(lost)
+    }
+
+    /// Makes sure that the node holds a lease, dead or alive.
+    pub(crate) async fn hold_one(&self) -> Result<(), CallError> {
+        if self.lock().held.is_empty() {
+            let id = self.grant(self.ttl).await?;
+            let mut state = self.lock();
+            state.held.push(Held { id, connections: 0 });
+            state.renewed_at = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Forgets the lease of the receipts, because etcd no longer knows it.
+    pub(crate) fn forget_receipts(&self) {
+        self.lock().receipts = None;
+    }
+
+    /// How long to wait before the next renewal.
+    pub(crate) fn renewal_interval(&self) -> Duration {
+        LONGEST_RENEWAL.min(self.ttl / 3)
+    }
+
+    /// Asks for a renewal before its time.
+    pub(crate) fn suspect(&self) {
+        self.lost.notify_one();
+    }
+
+    /// Waits until somebody suspects that a lease is lost.
+    pub(crate) async fn suspected(&self) {
+        self.lost.notified().await;
+    }
+
+    /// Gives all leases back, and with them all that the node has registered.
+    pub(crate) async fn revoke(&self) {
+        let held = std::mem::take(&mut self.lock().held);
+        for Held { id, .. } in held {
+            let revoked = self.cluster.lease(|mut leases| async move { leases.revoke(id).await });
+            if let Err(error) = revoked.await {
+                debug!(lease.id = id, ?error, "lease not revoked, it expires by itself");
+            }
+        }
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, CallError> {
+        let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX).max(1);
+        self.cluster
+            .lease(|mut leases| async move { Ok(leases.grant(seconds, None).await?.id()) })
+            .await
+    }
+
+    /// Renews one lease; `false` if it is gone.
+    async fn keep_alive(&self, id: LeaseId) -> Result<bool, CallError> {
+        let renewed = self.cluster.lease(|mut leases| async move {
+            match leases.keep_alive(id).await {
+                Ok(_) => Ok(true),
+                // The client makes an error of an answer without time to live.
+                Err(etcd_client::Error::LeaseKeepAliveError(_)) => Ok(false),
+                Err(error) => Err(error),
+            }
+        });
+        renewed.await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,140 @@
+//! The whole store of one node: builds the parts, starts their tasks, ends them.
+
+use std::{sync::Arc, time::Duration};
+
+use game_realtime_application::ports::{
+    Clock, ConnectionRepository, EventFeed, EventRepository, StoreHealth,
+};
+use game_realtime_domain::NodeId;
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    cluster::{Cluster, TlsFileError},
+    config::Config,
+    connection_repository::EtcdConnectionRepository,
+    epoch::EpochCell,
+    event_feed::EtcdEventFeed,
+    event_repository::EtcdEventRepository,
+    health::EtcdStoreHealth,
+    keeper::Keeper,
+    keys::Keys,
+    leases::Leases,
+    local_registry::LocalRegistry,
+    log_reader::LogReader,
+    logical_clock::LogicalClock,
+    write_queue::WriteQueue,
+    writer::{QUEUE, Writer},
+};
+
+/// What the store needs to know besides the `etcd` section.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Whose registrations these are.
+    pub node_id: NodeId,
+    /// How long a `request_id` is remembered at least.
+    pub idempotency_window: Duration,
+}
+
+/// The ports on etcd, for one node.
+pub struct EtcdStore {
+    events: Arc<EtcdEventRepository>,
+    connections: Arc<EtcdConnectionRepository>,
+    feed: Arc<EtcdEventFeed>,
+    health: Arc<EtcdStoreHealth>,
+    leases: Arc<Leases>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl EtcdStore {
+    /// Starts the node's part of the store. etcd need not answer yet.
+    ///
+    /// # Errors
+    /// When a file that the configuration names cannot be read.
+    pub fn start(
+        config: &Config,
+        options: Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, TlsFileError> {
+        let cluster = Arc::new(Cluster::new(config)?);
+        let keys = Keys::new(&config.prefix);
+        let epoch = Arc::new(EpochCell::new(Arc::clone(&cluster), keys.clone()));
+        let leases = Arc::new(Leases::new(
+            Arc::clone(&cluster),
+            config.lease_ttl,
+            options.idempotency_window,
+        ));
+        let registry = Arc::new(LocalRegistry::default());
+        let stamps = Arc::new(LogicalClock::new(clock));
+        let (writes, queue) = mpsc::channel(QUEUE);
+        let tasks = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let writer = Writer {
+            node_id: options.node_id,
+            cluster: Arc::clone(&cluster),
+            keys: keys.clone(),
+            epoch: Arc::clone(&epoch),
+            leases: Arc::clone(&leases),
+            registry: Arc::clone(&registry),
+            stamps: Arc::clone(&stamps),
+        };
+        tasks.spawn(writer.run(queue, stop.clone()));
+        let keep = Keeper {
+            leases: Arc::clone(&leases),
+            registry: Arc::clone(&registry),
+            writes: writes.downgrade(),
+        };
+        let stopped = stop.clone();
+        tasks.spawn(async move { stopped.run_until_cancelled(keep.run()).await });
+        let writes = WriteQueue { writes, request_timeout: cluster.request_timeout() };
+        let log = LogReader { cluster: Arc::clone(&cluster), keys: keys.clone(), stamps };
+        Ok(Self {
+            events: Arc::new(EtcdEventRepository { writes: writes.clone(), log: log.clone() }),
+            connections: Arc::new(EtcdConnectionRepository {
+                cluster: Arc::clone(&cluster),
+                keys,
+                leases: Arc::clone(&leases),
+                registry,
+                writes,
+            }),
+            feed: Arc::new(EtcdEventFeed::new(cluster, Arc::clone(&epoch), log)),
+            health: Arc::new(EtcdStoreHealth { epoch, leases: Arc::clone(&leases) }),
+            leases,
+            tasks,
+            stop,
+        })
+    }
+
+    /// The event log.
+    #[must_use]
+    pub fn events(&self) -> Arc<dyn EventRepository> {
+        Arc::clone(&self.events) as _
+    }
+
+    /// The connection registry.
+    #[must_use]
+    pub fn connections(&self) -> Arc<dyn ConnectionRepository> {
+        Arc::clone(&self.connections) as _
+    }
+
+    /// The feed.
+    #[must_use]
+    pub fn feed(&self) -> Arc<dyn EventFeed> {
+        Arc::clone(&self.feed) as _
+    }
+
+    /// The readiness of the store.
+    #[must_use]
+    pub fn health(&self) -> Arc<dyn StoreHealth> {
+        Arc::clone(&self.health) as _
+    }
+
+    /// Writes what is queued, takes nothing more, and takes everything of this node out of etcd.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.leases.revoke().await;
+    }
+}

@@ -1,0 +1,271 @@
+//! The one task of a node that writes to etcd.
+//!
+//! While one transaction is on its way the next fills up, so the more there is to do, the less
+//! each costs; an idle writer does not wait for company. There is never more than one on its way:
+//! what is queued first is committed first. etcd never waits for us either: a full transaction is
+//! encoded while the one before is on its way, and callers are answered once the next is.
+
+use std::{sync::Arc, time::Duration};
+
+use etcd_client::{Txn, TxnResponse};
+use game_realtime_application::ports::StoreError;
+use game_realtime_domain::{Connection, Epoch, NodeId};
+use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::{
+    batch::{Batch, Context, Encoded, Write},
+    cluster::{CallError, Cluster},
+    epoch::EpochCell,
+    keys::Keys,
+    leases::Leases,
+    local_registry::LocalRegistry,
+    logical_clock::LogicalClock,
+};
+
+/// Writes that wait; beyond it they are refused. Some twenty full transactions' worth for every
+/// second that a client is ready to wait.
+pub(crate) const QUEUE: usize = 16_384;
+
+/// How often a transaction is sent that etcd refuses because a lease is gone.
+const LEASE_ATTEMPTS: usize = 3;
+
+pub(crate) struct Writer {
+    pub(crate) node_id: NodeId,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) keys: Keys,
+    pub(crate) epoch: Arc<EpochCell>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) registry: Arc<LocalRegistry>,
+    pub(crate) stamps: Arc<LogicalClock>,
+}
+
+/// Why a batch could not be written.
+#[derive(Debug)]
+enum Failure {
+    Call(CallError),
+    Store(StoreError),
+    Encode(serde_json::Error),
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Described(String);
+
+/// What comes out of the queue, batch by batch.
+struct Filling {
+    queue: mpsc::Receiver<Write>,
+    batch: Batch,
+    /// Did not fit into the batch and goes into the next.
+    held_back: Option<Write>,
+}
+
+/// A batch as a transaction.
+struct Prepared {
+    encoded: Encoded,
+    epoch: Epoch,
+}
+
+/// A batch that is committed, and what etcd said.
+struct Committed {
+    batch: Batch,
+    response: TxnResponse,
+    parts: Vec<usize>,
+    epoch: Epoch,
+}
+
+impl Filling {
+    /// Whether the batch takes no more.
+    fn is_full(&self) -> bool {
+        self.held_back.is_some() || self.batch.is_full()
+    }
+
+    fn add(&mut self, write: Write, keys: &Keys) {
+        if !write.is_abandoned() {
+            self.held_back = self.batch.add(write, keys).err();
+        }
+    }
+
+    /// Takes what is queued, without waiting.
+    fn take_queued(&mut self, keys: &Keys) {
+        while !self.is_full() {
+            let Ok(write) = self.queue.try_recv() else { return };
+            self.add(write, keys);
+        }
+    }
+
+    /// Takes the batch and begins the next one.
+    fn take(&mut self, keys: &Keys) -> Batch {
+        let batch = std::mem::take(&mut self.batch);
+        if let Some(write) = self.held_back.take() {
+            self.add(write, keys);
+        }
+        batch
+    }
+}
+
+impl Writer {
+    /// Writes what comes until it is stopped, then what is queued.
+    pub(crate) async fn run(self, queue: mpsc::Receiver<Write>, stop: CancellationToken) {
+        let mut filling = Filling { queue, batch: Batch::default(), held_back: None };
+        let mut prepared = None;
+        let mut committed: Option<Committed> = None;
+        loop {
+            filling.take_queued(&self.keys);
+            if filling.batch.is_empty() {
+                answer(committed.take());
+                tokio::select! {
+                    biased;
+                    write = filling.queue.recv() => match write {
+                        Some(write) => filling.add(write, &self.keys),
+                        None => return,
+                    },
+                    () = stop.cancelled(), if !filling.queue.is_closed() => filling.queue.close(),
+                }
+                continue;
+            }
+            let batch = filling.take(&self.keys);
+            let ready = match prepared.take() {
+                Some(ready) => ready,
+                None => self.prepare(&batch).await,
+            };
+            let started = Instant::now();
+            match ready {
+                Ok(ready) => {
+                    let previous = committed.take();
+                    let written = self.write(batch, ready, previous, &mut filling, &mut prepared);
+                    committed = written.await;
+                    if let Some(committed) = &committed {
+                        record(started.elapsed(), committed.batch.len());
+                    }
+                }
+                Err(failure) => fail(batch, failure),
+            }
+        }
+    }
+
+    /// Sends a batch. While it is on its way, answers the one before and gets the next one ready.
+    async fn write(
+        &self,
+        batch: Batch,
+        ready: Prepared,
+        previous: Option<Committed>,
+        filling: &mut Filling,
+        next: &mut Option<Result<Prepared, Failure>>,
+    ) -> Option<Committed> {
+        let Prepared { encoded: Encoded { txn, mut parts }, mut epoch } = ready;
+        let mut call = self.send(txn);
+        answer(previous);
+        let mut attempt = 1;
+        loop {
+            let result = tokio::select! {
+                biased;
+                result = &mut call => result,
+                Some(write) = filling.queue.recv(), if !filling.is_full() => {
+                    filling.add(write, &self.keys);
+                    filling.take_queued(&self.keys);
+                    if filling.is_full() {
+                        *next = Some(self.prepare(&filling.batch).await);
+                    }
+                    continue;
+                }
+            };
+            match result {
+                Ok(Ok(response)) => return Some(Committed { batch, response, parts, epoch }),
+                Ok(Err(error)) if error.is_lease_not_found() && attempt < LEASE_ATTEMPTS => {
+                    // Nothing was written. Get the leases in order and try again.
+                    debug!(attempt, "transaction names a lease that is gone");
+                    attempt += 1;
+                    *next = None;
+                    self.leases.forget_receipts();
+                    let again = match self.restore_leases().await {
+                        Ok(()) => self.prepare(&batch).await,
+                        Err(error) => Err(Failure::Call(error)),
+                    };
+                    match again {
+                        Ok(again) => {
+                            epoch = again.epoch;
+                            parts = again.encoded.parts;
+                            call = self.send(again.encoded.txn);
+                        }
+                        Err(failure) => {
+                            fail(batch, failure);
+                            return None;
+                        }
+                    }
+                }
+                Ok(Err(error)) => {
+                    fail(batch, Failure::Call(error));
+                    return None;
+                }
+                Err(ended) => {
+                    fail(batch, Failure::Store(StoreError::unavailable(ended)));
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Sends a transaction in a task of its own, so that it goes on while this one works. The task
+    /// ends with the call's deadline at the latest.
+    fn send(&self, txn: Txn) -> JoinHandle<Result<TxnResponse, CallError>> {
+        let cluster = Arc::clone(&self.cluster);
+        tokio::spawn(async move { cluster.kv(|mut kv| async move { kv.txn(txn).await }).await })
+    }
+
+    async fn prepare(&self, batch: &Batch) -> Result<Prepared, Failure> {
+        let epoch = self.epoch.get().await.map_err(Failure::Store)?;
+        let receipt_lease = match batch.receipts() {
+            0 => None,
+            receipts => Some(self.leases.for_receipts(receipts).await.map_err(Failure::Call)?),
+        };
+        let context = Context {
+            keys: &self.keys,
+            node_id: self.node_id,
+            stamp: self.stamps.next(),
+            receipt_lease,
+        };
+        let lease_of =
+            |connection: &Connection| self.registry.get(connection.id).map(|local| local.lease);
+        let encoded = batch.encode(&context, lease_of).map_err(Failure::Encode)?;
+        Ok(Prepared { encoded, epoch })
+    }
+
+    /// Gives connections whose lease is gone another one; the keeper writes them again.
+    async fn restore_leases(&self) -> Result<(), CallError> {
+        for lost in self.leases.renew().await? {
+            self.registry.lease_lost(lost);
+        }
+        self.registry.assign_leases(&self.leases).await?;
+        self.leases.suspect();
+        Ok(())
+    }
+}
+
+fn answer(committed: Option<Committed>) {
+    if let Some(Committed { batch, response, parts, epoch }) = committed {
+        batch.answer(&response, parts, &epoch);
+    }
+}
+
+fn fail(batch: Batch, failure: Failure) {
+    metrics::gauge!("game_realtime_store_up").set(0.0);
+    let (message, corrupt) = match failure {
+        Failure::Call(error) => (StoreError::from(error).source.to_string(), false),
+        Failure::Store(error) => (error.source.to_string(), false),
+        Failure::Encode(error) => (error.to_string(), true),
+    };
+    warn!(error = message, writes = batch.len(), "transaction failed");
+    batch.fail(|| {
+        let source = Described(message.clone());
+        if corrupt { StoreError::corrupt(source) } else { StoreError::unavailable(source) }
+    });
+}
+
+fn record(took: Duration, size: usize) {
+    metrics::gauge!("game_realtime_store_up").set(1.0);
+    metrics::histogram!("game_realtime_commit_seconds").record(took.as_secs_f64());
+    #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+    metrics::histogram!("game_realtime_commit_batch_events").record(size as f64);
+}

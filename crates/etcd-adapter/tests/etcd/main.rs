@@ -1,0 +1,6 @@
+//! The adapter on a real etcd, which these tests start themselves.
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
+
+mod contract;
+mod support;
+mod volume;

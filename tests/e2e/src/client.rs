@@ -1,0 +1,326 @@
+//! One connected client: what it can do and what it has seen.
+
+use std::{fmt, sync::Arc};
+
+use serde_json::{Map, Value, json};
+
+use crate::{PATIENCE, driver::Shared};
+
+/// A game namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Namespace {
+    /// Identified players.
+    Private,
+    /// Anonymous visitors.
+    Guest,
+}
+
+impl Namespace {
+    /// Its name in URLs and payloads.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Guest => "guest",
+        }
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// The way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The game namespace is the Engine.IO path.
+    Path,
+    /// The game namespace is the Socket.IO namespace.
+    Namespace,
+}
+
+/// How a client connects.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    pub(crate) namespace: Namespace,
+    fields: Map<String, Value>,
+}
+
+impl ConnectOptions {
+    /// A guest with the library's default options, by namespace.
+    #[must_use]
+    pub fn guest(url: &str) -> Self {
+        Self::new(url, Namespace::Guest)
+    }
+
+    /// A player with the library's default options, by namespace.
+    #[must_use]
+    pub fn player(url: &str, token: &str) -> Self {
+        Self::new(url, Namespace::Private).with("token", token)
+    }
+
+    /// A client without a token.
+    #[must_use]
+    pub fn new(url: &str, namespace: Namespace) -> Self {
+        Self { namespace, fields: Map::new() }
+            .with("url", url)
+            .with("namespace", namespace.as_str())
+            .with("form", "namespace")
+    }
+
+    /// The way in.
+    #[must_use]
+    pub fn by(self, form: Form) -> Self {
+        self.with(
+            "form",
+            match form {
+                Form::Path => "path",
+                Form::Namespace => "namespace",
+            },
+        )
+    }
+
+    /// The transports to use, in this order, instead of the library's.
+    #[must_use]
+    pub fn over(self, transports: &[&str]) -> Self {
+        self.with("transports", transports)
+    }
+
+    /// The cursor to come back with.
+    #[must_use]
+    pub fn from_cursor(self, cursor: &str) -> Self {
+        self.with("cursor", cursor)
+    }
+
+    /// Reconnects by itself, each time with the last cursor it saw.
+    #[must_use]
+    pub fn reconnecting(self) -> Self {
+        self.with("reconnection", true).with("resume", true)
+    }
+
+    /// Any field of the driver's `connect` command.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: impl serde::Serialize) -> Self {
+        self.fields.insert(field.to_owned(), json!(value));
+        self
+    }
+
+    pub(crate) fn to_command(&self) -> Value {
+        Value::Object(self.fields.clone())
+    }
+}
+
+/// An event as the client got it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Received {
+    /// Its name.
+    pub name: String,
+    /// Its arguments.
+    pub args: Vec<Value>,
+}
+
+impl Received {
+    /// Its one argument.
+    #[must_use]
+    pub fn payload(&self) -> &Value {
+        match self.args.as_slice() {
+            [payload] => payload,
+            _ => panic!("{} came with {} arguments", self.name, self.args.len()),
+        }
+    }
+}
+
+/// Something that happened to the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// `connect`, `disconnect`, `connect_error`, `upgrade`, `reconnect_attempt`, `reconnect`.
+    pub name: String,
+    /// What the library gave as reason.
+    pub reason: Option<String>,
+}
+
+/// What a client sees, in order.
+#[derive(Debug, Clone)]
+pub(crate) enum Observation {
+    Event(Received),
+    Lifecycle(Lifecycle),
+}
+
+impl Observation {
+    /// A line of the driver's that is not a reply, and whose it is.
+    pub(crate) fn parse(line: &Value) -> Option<(String, Self)> {
+        let text = |value: &Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
+        if let Some(event) = line.get("event") {
+            let received = Received {
+                name: text(event, "name")?,
+                args: event.get("args")?.as_array()?.clone(),
+            };
+            return Some((text(event, "client")?, Self::Event(received)));
+        }
+        let lifecycle = Lifecycle { name: text(line, "lifecycle")?, reason: text(line, "reason") };
+        Some((text(line, "client")?, Self::Lifecycle(lifecycle)))
+    }
+}
+
+/// A client that is connected, or was.
+pub struct Client {
+    driver: Arc<Shared>,
+    name: String,
+    ready: Value,
+    namespace: Namespace,
+}
+
+impl Client {
+    pub(crate) fn new(
+        driver: Arc<Shared>,
+        name: String,
+        ready: Value,
+        namespace: Namespace,
+    ) -> Self {
+        Self { driver, name, ready, namespace }
+    }
+
+    /// Its name in the driver.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The game namespace it is in.
+    #[must_use]
+    pub fn namespace(&self) -> Namespace {
+        self.namespace
+    }
+
+    /// The payload of its first `core.game.connection.ready`.
+    #[must_use]
+    pub fn ready(&self) -> &Value {
+        &self.ready
+    }
+
+    /// A text field of `ready`, e.g. `connection_id` or `cursor`.
+    #[must_use]
+    pub fn ready_text(&self, field: &str) -> &str {
+        let text = self.ready.get(field).and_then(Value::as_str);
+        text.unwrap_or_else(|| panic!("ready has no text {field}: {}", self.ready))
+    }
+
+    /// Sends an event with one payload and returns the one argument of its acknowledgement.
+    pub async fn emit(&self, event: &str, payload: Value) -> Value {
+        let mut answers = self
+            .try_emit(event, vec![payload])
+            .await
+            .unwrap_or_else(|error| panic!("{event} of {}: {error}", self.name));
+        assert_eq!(answers.len(), 1, "one answer to {event}, got {answers:?}");
+        answers.pop().expect("there is one")
+    }
+
+    /// Sends an event with any arguments and returns those of its acknowledgement.
+    ///
+    /// # Errors
+    /// `timeout` when none came in time.
+    pub async fn try_emit(&self, event: &str, args: Vec<Value>) -> Result<Vec<Value>, String> {
+        let reply = self
+            .call(json!({
+                "op": "emit", "event": event, "args": args, "ack": true,
+                "timeoutMs": PATIENCE.as_millis(),
+            }))
+            .await?;
+        let ack = reply.get("ack").and_then(Value::as_array);
+        Ok(ack.expect("the driver replies with the acknowledgement").clone())
+    }
+
+    /// Sends an event with any arguments without asking for an acknowledgement.
+    pub async fn emit_silently(&self, event: &str, args: Vec<Value>) {
+        let command = json!({"op": "emit", "event": event, "args": args, "ack": false});
+        self.call(command).await.expect("the client exists");
+    }
+
+    /// Says goodbye.
+    pub async fn disconnect(&self) {
+        self.call(json!({"op": "disconnect"})).await.expect("the client exists");
+    }
+
+    /// Cuts the connection without a goodbye.
+    pub async fn close_transport(&self) {
+        self.call(json!({"op": "close_transport"})).await.expect("the client is connected");
+    }
+
+    /// Waits until the transport is WebSocket.
+    pub async fn wait_upgrade(&self) {
+        let command = json!({"op": "wait_upgrade", "timeoutMs": PATIENCE.as_millis()});
+        self.call(command).await.expect("the transport is upgraded");
+    }
+
+    /// The name of its transport.
+    pub async fn transport(&self) -> String {
+        let state = self.call(json!({"op": "state"})).await.expect("the client exists");
+        state.get("transport").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// All events it has got so far, `ready` included.
+    #[must_use]
+    pub fn events(&self) -> Vec<Received> {
+        events(&self.driver.observations_of(&self.name)).cloned().collect()
+    }
+
+    /// Waits for an event.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub async fn await_event(&self, what: impl Fn(&Received) -> bool) -> Received {
+        let found = self
+            .driver
+            .await_observation(&self.name, |seen| events(seen).find(|event| what(event)).cloned())
+            .await;
+        found.unwrap_or_else(|| panic!("{} waits in vain, it got {:?}", self.name, self.events()))
+    }
+
+    /// Waits until it has got `count` events of a name, and returns all of them.
+    ///
+    /// # Panics
+    /// When they do not come.
+    pub async fn await_events(&self, name: &str, count: usize) -> Vec<Received> {
+        let of_name = |seen: &[Observation]| {
+            let found: Vec<_> = events(seen).filter(|event| event.name == name).cloned().collect();
+            (found.len() >= count).then_some(found)
+        };
+        let found = self.driver.await_observation(&self.name, of_name).await;
+        found.unwrap_or_else(|| {
+            panic!("{} waits for {count} {name}, it got {:?}", self.name, self.events())
+        })
+    }
+
+    /// Waits for something to happen to the connection.
+    ///
+    /// # Panics
+    /// When it does not happen.
+    pub async fn await_lifecycle(&self, name: &str) -> Lifecycle {
+        let find = |seen: &[Observation]| {
+            seen.iter().find_map(|observation| match observation {
+                Observation::Lifecycle(lifecycle) if lifecycle.name == name => {
+                    Some(lifecycle.clone())
+                }
+                Observation::Lifecycle(_) | Observation::Event(_) => None,
+            })
+        };
+        let found = self.driver.await_observation(&self.name, find).await;
+        found.unwrap_or_else(|| panic!("{} waits in vain for {name}", self.name))
+    }
+
+    async fn call(&self, mut command: Value) -> Result<Value, String> {
+        if let Some(fields) = command.as_object_mut() {
+            fields.insert("client".to_owned(), json!(self.name));
+        }
+        self.driver.call(command).await
+    }
+}
+
+fn events(seen: &[Observation]) -> impl Iterator<Item = &Received> {
+    seen.iter().filter_map(|observation| match observation {
+        Observation::Event(received) => Some(received),
+        Observation::Lifecycle(_) => None,
+    })
+}

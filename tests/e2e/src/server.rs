@@ -1,0 +1,241 @@
+//! The real binary as a process of its own.
+
+use std::{
+    env,
+    fmt::Write as _,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+
+use crate::{PATIENCE, Response, SECRET, free_port, get};
+
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// How much of a failed server's log is worth reading.
+const LOG_TAIL_LINES: usize = 60;
+
+/// Where a server keeps its events.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// Embedded, nowhere.
+    Memory,
+    /// Embedded, in a file.
+    File(PathBuf),
+    /// In etcd, under a prefix of its own.
+    Etcd {
+        /// Where etcd is.
+        endpoint: String,
+        /// What all keys begin with.
+        prefix: String,
+    },
+}
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    port: u16,
+    admin_port: u16,
+    lines: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// Settings for a server on free ports of loopback.
+    #[must_use]
+    pub fn new(store: &Store) -> Self {
+        let (port, admin_port) = (free_port(), free_port());
+        let settings = Self { port, admin_port, lines: Vec::new() }
+            .with("http.host", "127.0.0.1")
+            .with_toml("http.port", &port.to_string())
+            .with("admin.host", "127.0.0.1")
+            .with_toml("admin.port", &admin_port.to_string())
+            .with("auth.jwt.secret", SECRET)
+            .with("log.level", "info");
+        match store {
+            Store::Memory => settings.with("embedded.path", ":memory:"),
+            Store::File(path) => settings.with("embedded.path", &path.to_string_lossy()),
+            Store::Etcd { endpoint, prefix } => settings
+                .with("store.backend", "etcd")
+                .with_toml("etcd.endpoints", &format!("[{endpoint:?}]"))
+                .with("etcd.prefix", prefix),
+        }
+    }
+
+    /// Sets a key to a text (durations are texts).
+    #[must_use]
+    pub fn with(self, key: &str, value: &str) -> Self {
+        self.with_toml(key, &format!("{value:?}"))
+    }
+
+    /// Sets a key to a TOML value.
+    #[must_use]
+    pub fn with_toml(mut self, key: &str, value: &str) -> Self {
+        self.lines.retain(|(name, _)| name != key);
+        self.lines.push((key.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// A running server. Killed when dropped; if the test is failing then, its log is printed.
+pub struct Server {
+    process: Child,
+    port: u16,
+    admin_port: u16,
+    directory: TempDir,
+}
+
+impl Server {
+    /// Starts a server and waits until it is ready.
+    pub async fn start(settings: &Settings) -> Self {
+        let mut server = Self::spawn(settings);
+        server.await_ready().await;
+        server
+    }
+
+    /// Starts a server without waiting.
+    #[must_use]
+    pub fn spawn(settings: &Settings) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let config = directory.path().join("config.toml");
+        let text = settings.lines.iter().fold(String::new(), |mut text, (key, value)| {
+            writeln!(text, "{key} = {value}").expect("text can be written to");
+            text
+        });
+        fs::write(&config, text).expect("the directory can be written to");
+        let file = |name| File::create(directory.path().join(name)).expect("a new file");
+        let mut command = Command::new(binary());
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("GAME_REALTIME_") {
+                command.env_remove(name);
+            }
+        }
+        let process = command
+            .arg("--config")
+            .arg(&config)
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(file("stdout"))
+            .stderr(file("stderr"))
+            .spawn()
+            .expect("the binary starts");
+        Self { process, port: settings.port, admin_port: settings.admin_port, directory }
+    }
+
+    /// Waits until `/readyz` says 200.
+    pub async fn await_ready(&mut self) {
+        let ready = async {
+            while self.admin("/readyz").await.is_none_or(|response| response.status != 200) {
+                if let Some(status) = self.exited() {
+                    panic!("the server ended at once: {status}");
+                }
+                sleep(POLL_INTERVAL).await;
+            }
+        };
+        timeout(PATIENCE, ready).await.expect("the server becomes ready");
+    }
+
+    /// What clients connect to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The public port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// GETs a path of the admin port; `None` while nobody answers there.
+    pub async fn admin(&self, path: &str) -> Option<Response> {
+        get(self.admin_port, path).await.ok()
+    }
+
+    /// The process' exit status, if it has ended.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().expect("a child can be waited for")
+    }
+
+    /// Asks the process to end, as an orchestrator does.
+    pub fn terminate(&self) {
+        let status = Command::new("kill")
+            .args(["-TERM", &self.process.id().to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(status.success(), "kill -TERM failed");
+    }
+
+    /// Waits until the process has ended by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let ended = async {
+            loop {
+                if let Some(status) = self.exited() {
+                    return status;
+                }
+                sleep(POLL_INTERVAL).await;
+            }
+        };
+        timeout(PATIENCE, ended).await.expect("the server ends")
+    }
+
+    /// Ends the process in good order; it must end with 0.
+    pub async fn stop(mut self) {
+        self.terminate();
+        let status = self.ended().await;
+        assert_eq!(status.code(), Some(0), "exit status after SIGTERM");
+    }
+
+    /// Ends the process as a power cut would.
+    pub fn kill(mut self) {
+        self.process.kill().expect("a child can be killed");
+        self.process.wait().expect("a child can be waited for");
+    }
+
+    /// All it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let read = |name| fs::read_to_string(self.directory.path().join(name)).unwrap_or_default();
+        read("stdout") + &read("stderr")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = lines.len().saturating_sub(LOG_TAIL_LINES);
+            eprintln!("--- the end of the log of the server on port {}", self.port);
+            for line in lines.iter().skip(tail) {
+                eprintln!("{line}");
+            }
+        }
+    }
+}
+
+/// The binary, built if need be; `GAME_REALTIME_E2E_BINARY` names another.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(path) = env::var_os("GAME_REALTIME_E2E_BINARY") {
+            return path.into();
+        }
+        // <target>/<profile>/deps/<this test>
+        let test = env::current_exe().expect("a test has a path");
+        let profile = test.ancestors().nth(2).expect("tests are built into <profile>/deps");
+        let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        build.args(["build", "--quiet", "-p", "game-realtime"]);
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
+        assert!(built.success(), "the server does not build");
+        profile.join("game-realtime")
+    })
+}

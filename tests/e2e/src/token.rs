@@ -1,0 +1,40 @@
+//! Tokens as an identity provider would issue them.
+
+use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
+use serde::Serialize;
+
+/// The secret that every server of these tests is configured with.
+pub const SECRET: &str = "the secret of the end-to-end tests, long enough";
+
+/// More than any leeway a verifier might grant.
+const LONG_AGO_SECONDS: u64 = 3600;
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    sub: &'a str,
+    exp: u64,
+}
+
+/// A token of `user`, good for an hour.
+#[must_use]
+pub fn mint(user: &str) -> String {
+    mint_with_secret(user, SECRET)
+}
+
+/// A token of `user`, signed with a secret of one's own.
+#[must_use]
+pub fn mint_with_secret(user: &str, secret: &str) -> String {
+    sign(user, get_current_timestamp() + 3600, secret)
+}
+
+/// A token of `user` that expired an hour ago.
+#[must_use]
+pub fn mint_expired(user: &str) -> String {
+    sign(user, get_current_timestamp() - LONG_AGO_SECONDS, SECRET)
+}
+
+fn sign(user: &str, exp: u64, secret: &str) -> String {
+    let claims = Claims { sub: user, exp };
+    encode(&Header::default(), &claims, &EncodingKey::from_secret(secret.as_bytes()))
+        .expect("claims can be encoded")
+}

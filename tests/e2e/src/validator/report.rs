@@ -1,0 +1,85 @@
+//! What the validator found.
+
+use std::fmt;
+
+/// How many violations a failing test prints.
+const PRINTED: usize = 20;
+
+/// The checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Every connection receives events in growing positions.
+    Ordered,
+    /// No connection receives an event twice.
+    Unique,
+    /// No connection misses an event that is for it.
+    Reliable,
+    /// Nobody receives what is not for them.
+    AddressedOnly,
+    /// The same id is the same event, at the same position, for everybody.
+    Consistent,
+    /// What was acknowledged reaches its sender, if it is for it.
+    AckedDelivered,
+    /// An acknowledgement names the id and cursor under which the event is delivered.
+    AckConsistent,
+    /// Events of one connection commit in the order sent.
+    SentOrder,
+    /// Everything that arrives is as the contract says.
+    WellFormed,
+}
+
+/// One breach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Of which check.
+    pub check: Check,
+    /// At which connection.
+    pub connection: String,
+    /// What exactly.
+    pub detail: String,
+}
+
+/// All that was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Connections looked at.
+    pub connections: usize,
+    /// Acknowledgements looked at.
+    pub acked: usize,
+    /// Different events seen.
+    pub events: usize,
+    /// Deliveries looked at.
+    pub deliveries: usize,
+    /// The breaches.
+    pub violations: Vec<Violation>,
+}
+
+impl Report {
+    /// Fails the test if anything is wrong.
+    ///
+    /// # Panics
+    /// If anything is wrong.
+    pub fn assert_clean(&self) {
+        assert!(self.violations.is_empty(), "{self}");
+    }
+
+    pub(super) fn add(&mut self, check: Check, connection: &str, detail: String) {
+        self.violations.push(Violation { check, connection: connection.to_owned(), detail });
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connections, acked, events, deliveries, violations } = self;
+        write!(
+            formatter,
+            "{connections} connections, {acked} acknowledgements, {events} events, {deliveries} \
+             deliveries, {} violations",
+            violations.len()
+        )?;
+        for Violation { check, connection, detail } in violations.iter().take(PRINTED) {
+            write!(formatter, "\n{check:?}: {connection}: {detail}")?;
+        }
+        Ok(())
+    }
+}
