@@ -1,0 +1,93 @@
+//! What each subcommand does.
+
+mod healthcheck;
+
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use game_realtime_application::ports::Clock as _;
+use tokio::runtime;
+
+use crate::{
+    cli::{Cli, Command, Token},
+    clock::SystemClock,
+    config::{self, ConfigFile, Loaded},
+    serve, telemetry,
+    usage_error::UsageError,
+};
+
+/// How long the process waits for blocking work, such as a last write, after everything ended.
+const BLOCKING_GRACE: Duration = Duration::from_secs(1);
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// [`UsageError`] if the command line or the configuration has to change first, anything else if
+/// it went wrong on the way.
+pub(crate) fn run(cli: &Cli) -> anyhow::Result<()> {
+    let file = ConfigFile::named_by(cli.config.as_deref());
+    match cli.command.as_ref().unwrap_or(&Command::Serve) {
+        Command::Serve => serve(load(file.as_ref())?),
+        Command::CheckConfig => {
+            load(file.as_ref())?;
+            print("configuration is valid")
+        }
+        Command::PrintConfig => print_config(file.as_ref()),
+        Command::Token(arguments) => token(&load(file.as_ref())?, arguments),
+        Command::Healthcheck => {
+            let config = load(file.as_ref())?.config;
+            runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?
+                .block_on(healthcheck::run(&config.admin))
+        }
+    }
+}
+
+/// Says on the standard error what went wrong.
+pub(crate) fn complain(error: &anyhow::Error) {
+    // If nobody can be told, the exit code still says it.
+    writeln!(io::stderr(), "{error:#}").ok();
+}
+
+fn load(file: Option<&ConfigFile>) -> Result<Loaded, UsageError> {
+    config::load(file).map_err(UsageError::from)
+}
+
+fn serve(loaded: Loaded) -> anyhow::Result<()> {
+    telemetry::init(&loaded.config.log)?;
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(serve::run(loaded));
+    runtime.shutdown_timeout(BLOCKING_GRACE);
+    result
+}
+
+/// Prints what was read even if it cannot be used: where a wrong value comes from is what one
+/// asks then.
+fn print_config(file: Option<&ConfigFile>) -> anyhow::Result<()> {
+    match config::load(file) {
+        Ok(loaded) => print(loaded.settings),
+        Err(rejected) => {
+            print(&rejected.settings)?;
+            Err(UsageError::from(rejected).into())
+        }
+    }
+}
+
+fn token(loaded: &Loaded, arguments: &Token) -> anyhow::Result<()> {
+    let now = SystemClock.now();
+    let Token { user, ttl } = arguments;
+    let token = game_realtime_identity_adapter::mint(&loaded.config.auth, user, *ttl, now)
+        .map_err(|error| UsageError::new(error.to_string()))?;
+    print(token)
+}
+
+/// Prints the result of a command, which is the only thing its standard output carries.
+fn print(result: impl Display) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{result}").and_then(|()| stdout.flush()).context("cannot write the result")
+}

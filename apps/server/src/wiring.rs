@@ -1,0 +1,160 @@
+//! Which adapter stands behind which port. The only place that names more than one of them.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use game_realtime_application::{
+    DeliveryConfig, TimelineLimits,
+    ports::{Clock, ConnectionRepository, EventFeed, EventRepository, IdGenerator, StoreHealth},
+    start_delivery,
+    use_cases::{Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
+};
+use game_realtime_domain::NodeId;
+use game_realtime_embedded_adapter::{self as embedded, EmbeddedStore, OpenError};
+use game_realtime_etcd_adapter::{self as etcd, EtcdStore};
+use game_realtime_socketio_adapter::{Events, UseCases};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    clock::{SystemClock, UuidV7Generator},
+    config::{Backend, Config},
+    usage_error::UsageError,
+};
+
+/// How long a client whose cursor is ahead of this node waits for the node to catch up.
+const AHEAD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The store of this node, whichever it is.
+pub(crate) struct Store {
+    events: Arc<dyn EventRepository>,
+    connections: Arc<dyn ConnectionRepository>,
+    feed: Arc<dyn EventFeed>,
+    pub(crate) health: Arc<dyn StoreHealth>,
+    /// How long an event may wait for its commit.
+    event_timeout: Duration,
+    engine: Engine,
+}
+
+enum Engine {
+    Embedded(EmbeddedStore),
+    Etcd(EtcdStore),
+}
+
+impl Store {
+    /// Opens the store that the configuration names. etcd need not answer yet.
+    ///
+    /// # Errors
+    /// When the embedded store's file cannot be used, or a file with certificates cannot be read.
+    pub(crate) async fn open(config: &Config, node_id: NodeId) -> anyhow::Result<Self> {
+        match config.store.backend {
+            Backend::Embedded => Self::embedded(config).await,
+            Backend::Etcd => Self::etcd(config, node_id),
+        }
+    }
+
+    async fn embedded(config: &Config) -> anyhow::Result<Self> {
+        let section = config.embedded.clone();
+        let options = embedded::Options {
+            retention: config.events.retention.max(config.events.replay_window),
+            kept_events: u64::try_from(config.events.replay_events).unwrap_or(u64::MAX),
+            idempotency_window: config.events.idempotency_window,
+        };
+        let open = move || EmbeddedStore::open(&section, options, Arc::new(SystemClock));
+        let store = tokio::task::spawn_blocking(open).await?.map_err(|error| match error {
+            OpenError::Inaccessible { .. } => UsageError::new(error.to_string()).into(),
+            OpenError::InUse { .. }
+            | OpenError::Damaged { .. }
+            | OpenError::Newer { .. }
+            | OpenError::Thread { .. } => anyhow::Error::from(error),
+        })?;
+        Ok(Self {
+            events: Arc::new(store.event_repository()),
+            connections: Arc::new(store.connection_repository()),
+            feed: Arc::new(store.event_feed()),
+            health: Arc::new(store.store_health()),
+            event_timeout: config.embedded.request_timeout,
+            engine: Engine::Embedded(store),
+        })
+    }
+
+    fn etcd(config: &Config, node_id: NodeId) -> anyhow::Result<Self> {
+        let options =
+            etcd::Options { node_id, idempotency_window: config.events.idempotency_window };
+        let store = EtcdStore::start(&config.etcd, options, Arc::new(SystemClock))
+            .map_err(|error| UsageError::new(error.to_string()))?;
+        Ok(Self {
+            events: store.events(),
+            connections: store.connections(),
+            feed: store.feed(),
+            health: store.health(),
+            event_timeout: config.etcd.request_timeout,
+            engine: Engine::Etcd(store),
+        })
+    }
+
+    /// Writes what was accepted and lets go of what this node holds.
+    ///
+    /// # Errors
+    /// When the embedded store's file does not close cleanly.
+    pub(crate) async fn close(&self) -> anyhow::Result<()> {
+        match &self.engine {
+            Engine::Embedded(store) => store.close().await.context("the store did not close"),
+            Engine::Etcd(store) => {
+                store.close().await;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Builds the use cases on a store. `tasks` and `stop` own and end the delivery.
+///
+/// # Errors
+/// When the `auth` section cannot be used.
+pub(crate) fn use_cases(
+    config: &Config,
+    store: &Store,
+    node_id: NodeId,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> anyhow::Result<UseCases> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids: Arc<dyn IdGenerator> = Arc::new(UuidV7Generator);
+    let verifier =
+        game_realtime_identity_adapter::build_verifier(&config.auth).map_err(|faults| {
+            let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            UsageError::new(lines.join("\n"))
+        })?;
+    let delivery = start_delivery(
+        Arc::clone(&store.feed),
+        Arc::clone(&clock),
+        DeliveryConfig {
+            timeline: TimelineLimits {
+                age: config.events.replay_window,
+                events: config.events.replay_events,
+                bytes: config.events.replay_bytes,
+            },
+            ahead_timeout: AHEAD_TIMEOUT,
+        },
+        tasks,
+        stop,
+    );
+    let publisher = Arc::new(Publisher::new(
+        Arc::clone(&store.events),
+        Arc::clone(&clock),
+        Arc::clone(&ids),
+        config.namespaces.allowed(),
+    ));
+    Ok(UseCases {
+        connect: Connect::new(node_id, verifier, Arc::clone(&store.connections), clock, ids),
+        disconnect: Disconnect::new(Arc::clone(&store.connections), delivery.clone()),
+        events: Events {
+            broadcast: Broadcast::new(Arc::clone(&publisher)),
+            send_message: SendMessage::new(Arc::clone(&publisher)),
+            buy_good: BuyGood::new(publisher),
+            limits: config.limits.commands(),
+        },
+        delivery,
+        event_timeout: store.event_timeout,
+    })
+}
