@@ -1,0 +1,65 @@
+# Recipes for people who work on game-realtime. First: tools/setup.
+
+export PATH := justfile_directory() / ".tools/bin" + ":" + env("PATH")
+
+# List the recipes.
+default:
+    @just --list --unsorted
+
+# Run one node on this machine: http://127.0.0.1:8080, embedded store, development secret.
+[no-exit-message]
+run *arguments:
+    cargo run -q -p game-realtime -- --config config/dev.toml {{ arguments }}
+
+# Run a real etcd and three nodes on this machine: http://127.0.0.1:8081 to 8083.
+[no-exit-message]
+run-cluster:
+    tools/run-cluster
+
+# Print a development token of a player, e.g. `just token alice`.
+token user:
+    @cargo run -q -p game-realtime -- --config config/dev.toml token --user {{ user }}
+
+# Play a short scene between two stock JavaScript clients on a running node.
+demo url="http://127.0.0.1:8080":
+    @node tests/e2e/clients/node/demo.mjs {{ url }}
+
+# Run every test. The last line is the summary.
+test:
+    cargo build -p game-realtime
+    tools/test-summary --workspace
+
+# Run the tests of one crate, e.g. `just test-crate etcd-adapter` (the binary is `server`).
+test-crate name *arguments:
+    tools/test-summary -p {{ if name == "server" { "game-realtime" } else { "game-realtime-" + name } }} {{ arguments }}
+
+# Compile, lint and test one crate alone, e.g. `just check-crate domain`.
+check-crate name:
+    cargo clippy -p {{ if name == "server" { "game-realtime" } else { "game-realtime-" + name } }} --all-targets -- -D warnings
+    just test-crate {{ name }}
+
+# Run the end-to-end tests: the real binary, real etcd, real Socket.IO clients.
+test-e2e *arguments:
+    cargo build -p game-realtime
+    tools/test-summary -p game-realtime-e2e {{ arguments }}
+
+# Measure the speed goals, each in one run beside what it is compared with, e.g. `just bench fan-out`.
+bench *names:
+    @tests/bench/run {{ names }}
+
+# Check format, lints, layers, licences, sources and documentation.
+lint:
+    tools/setup lint
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo deny --log-level error check --hide-inclusion-graph bans licenses sources
+    just layers
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Check that dependencies point inward.
+layers:
+    tools/layers
+
+# Format the code.
+fmt:
+    cargo fmt --all
