@@ -1,0 +1,5 @@
+//! Bare socketioxide with the system's allocator.
+
+fn main() {
+    game_realtime_bench::bare::main();
+}

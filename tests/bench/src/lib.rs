@@ -1,0 +1,31 @@
+//! Benchmarks: the gateway beside what it is built on, in one run on one machine.
+//!
+//! One program each: `group-commit`, `fan-out`, `idle-memory`; `just bench` builds and runs them.
+//! What is compared takes turns, round by round, so that a busy machine is unfair to both sides
+//! alike: trust the ratios, not the absolute figures. For the last two, server and clients are
+//! processes of their own: a [`subject::Subject`] is served by a [`server::Server`] and visited by
+//! a [`crowd::Crowd`] (program `crowd`). The baseline is [`bare`] socketioxide.
+//!
+//! Failures panic: a measurement that is not complete is none.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "benchmarks: what cannot go on ends the program, and the result goes to stdout"
+)]
+
+pub mod bare;
+pub mod crowd;
+pub mod process;
+pub mod server;
+pub mod statistics;
+pub mod subject;
+pub mod table;
+
+/// How often everything is measured: `BENCH_ROUNDS`, if set, or as said.
+#[must_use]
+pub fn rounds(default: usize) -> usize {
+    std::env::var("BENCH_ROUNDS").ok().map_or(default, |rounds| {
+        rounds.parse().unwrap_or_else(|_| panic!("BENCH_ROUNDS is not a number: {rounds}"))
+    })
+}

@@ -1,0 +1,70 @@
+//! A server that is measured.
+
+use std::{
+    env,
+    net::{Ipv4Addr, TcpStream},
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use game_realtime_e2e::{SECRET, free_port};
+
+use crate::{
+    process::{Process, SERVER_CORE},
+    subject::Subject,
+};
+
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+const START_ATTEMPTS: usize = 500;
+
+/// A running server. Killed when dropped.
+pub struct Server {
+    /// What it is.
+    pub subject: Subject,
+    /// Where it runs.
+    pub process: Process,
+    /// Where it listens, on loopback.
+    pub port: u16,
+}
+
+impl Server {
+    /// Starts a server and waits until it listens.
+    ///
+    /// # Panics
+    /// When it does not within ten seconds.
+    #[must_use]
+    pub fn start(subject: Subject) -> Self {
+        let port = free_port();
+        let process = Process::start(subject.program(), SERVER_CORE, |command| {
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            if subject.is_gateway() {
+                configure(command, port);
+            } else {
+                command.arg(port.to_string());
+            }
+        });
+        for _ in 0..START_ATTEMPTS {
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return Self { subject, process, port };
+            }
+            sleep(POLL_INTERVAL);
+        }
+        panic!("{} does not listen", subject.program());
+    }
+}
+
+/// The default settings, but nothing is stored and everything is on loopback.
+fn configure(command: &mut Command, port: u16) {
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("GAME_REALTIME_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("GAME_REALTIME__HTTP__HOST", "127.0.0.1")
+        .env("GAME_REALTIME__HTTP__PORT", port.to_string())
+        .env("GAME_REALTIME__ADMIN__PORT", free_port().to_string())
+        .env("GAME_REALTIME__EMBEDDED__PATH", ":memory:")
+        .env("GAME_REALTIME__AUTH__JWT__SECRET", SECRET);
+}
