@@ -17,7 +17,7 @@ pub(crate) struct Registry(Mutex<Entries>);
 pub(crate) struct Entries {
     by_id: BTreeMap<ConnectionId, Connection>,
     by_namespace: BTreeSet<(Namespace, ConnectionId)>,
-    by_user: HashMap<UserId, BTreeSet<ConnectionId>>,
+    by_user: HashMap<UserId, Vec<ConnectionId>>,
 }
 
 impl Registry {
@@ -32,7 +32,10 @@ impl Entries {
         self.delete(connection.id);
         self.by_namespace.insert((connection.namespace, connection.id));
         if let Some(user_id) = &connection.user_id {
-            self.by_user.entry(user_id.clone()).or_default().insert(connection.id);
+            let ids = self.by_user.entry(user_id.clone()).or_insert_with(|| Vec::with_capacity(1));
+            if let Err(place) = ids.binary_search(&connection.id) {
+                ids.insert(place, connection.id);
+            }
         }
         self.by_id.insert(connection.id, connection.clone());
     }
@@ -43,7 +46,7 @@ impl Entries {
         if let Some(user_id) = &connection.user_id
             && let Some(ids) = self.by_user.get_mut(user_id)
         {
-            ids.remove(&id);
+            ids.retain(|other| *other != id);
             if ids.is_empty() {
                 self.by_user.remove(user_id);
             }

@@ -10,7 +10,7 @@ use game_realtime_application::{
     NewEvent,
     ports::{AppendError, Appended, StoreError},
 };
-use game_realtime_domain::{Connection, Cursor, Epoch, NodeId, Position};
+use game_realtime_domain::{Connection, ConnectionId, Cursor, Epoch, NodeId, Position};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -40,6 +40,16 @@ impl Write {
         match self {
             Self::Append { answer, .. } => answer.is_closed(),
             Self::Register { .. } | Self::Unregister { .. } => false,
+        }
+    }
+
+    /// The connection for which it is done.
+    pub(crate) fn connection_id(&self) -> ConnectionId {
+        match self {
+            Self::Append { event, .. } => event.event.sender.connection_id,
+            Self::Register { connection, .. } | Self::Unregister { connection, .. } => {
+                connection.id
+            }
         }
     }
 

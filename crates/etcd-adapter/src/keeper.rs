@@ -1,20 +1,25 @@
 //! Keeps what etcd holds of this node true: renews leases, registers again what a lost lease took
 //! along, and removes what could not be removed when it ended.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::oneshot,
     time::{MissedTickBehavior, interval},
 };
 use tracing::{info, warn};
 
-use crate::{batch::Write, leases::Leases, local_registry::LocalRegistry};
+use crate::{
+    batch::Write,
+    leases::Leases,
+    local_registry::LocalRegistry,
+    write_queue::{Lanes, lane},
+};
 
 pub(crate) struct Keeper {
     pub(crate) leases: Arc<Leases>,
     pub(crate) registry: Arc<LocalRegistry>,
-    pub(crate) writes: mpsc::WeakSender<Write>,
+    pub(crate) lanes: Weak<Lanes>,
 }
 
 impl Keeper {
@@ -40,13 +45,13 @@ impl Keeper {
                     continue;
                 }
             }
-            let Some(writes) = self.writes.upgrade() else { return };
-            self.register_again(&writes).await;
-            self.clean_up(&writes).await;
+            let Some(lanes) = self.lanes.upgrade() else { return };
+            self.register_again(&lanes).await;
+            self.clean_up(&lanes).await;
         }
     }
 
-    async fn register_again(&self, writes: &mpsc::Sender<Write>) {
+    async fn register_again(&self, lanes: &Lanes) {
         if let Err(error) = self.registry.assign_leases(&self.leases).await {
             warn!(?error, "no leases for connections that lost theirs");
             return;
@@ -55,7 +60,7 @@ impl Keeper {
         for connection in self.registry.take_unregistered() {
             let id = connection.id;
             let (answer, written) = oneshot::channel();
-            if writes.send(Write::Register { connection, answer }).await.is_err() {
+            if lane(lanes, id).send(Write::Register { connection, answer }).await.is_err() {
                 return;
             }
             waiting.push((id, written));
@@ -73,12 +78,12 @@ impl Keeper {
         }
     }
 
-    async fn clean_up(&self, writes: &mpsc::Sender<Write>) {
+    async fn clean_up(&self, lanes: &Lanes) {
         let mut waiting = Vec::new();
         for connection in self.registry.leftovers() {
             let id = connection.id;
             let (answer, written) = oneshot::channel();
-            if writes.send(Write::Unregister { connection, answer }).await.is_err() {
+            if lane(lanes, id).send(Write::Unregister { connection, answer }).await.is_err() {
                 return;
             }
             waiting.push((id, written));

@@ -6,7 +6,6 @@ use game_realtime_application::ports::{
     Clock, ConnectionRepository, EventFeed, EventRepository, StoreHealth,
 };
 use game_realtime_domain::NodeId;
-use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -24,7 +23,7 @@ use crate::{
     log_reader::LogReader,
     logical_clock::LogicalClock,
     write_queue::WriteQueue,
-    writer::{QUEUE, Writer},
+    writer::Writer,
 };
 
 /// What the store needs to know besides the `etcd` section.
@@ -67,27 +66,27 @@ impl EtcdStore {
         ));
         let registry = Arc::new(LocalRegistry::default());
         let stamps = Arc::new(LogicalClock::new(clock));
-        let (writes, queue) = mpsc::channel(QUEUE);
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
-        let writer = Writer {
-            node_id: options.node_id,
-            cluster: Arc::clone(&cluster),
-            keys: keys.clone(),
-            epoch: Arc::clone(&epoch),
-            leases: Arc::clone(&leases),
-            registry: Arc::clone(&registry),
-            stamps: Arc::clone(&stamps),
-        };
-        tasks.spawn(writer.run(queue, stop.clone()));
+        let writes = WriteQueue::new(cluster.request_timeout(), |queue| {
+            let writer = Writer {
+                node_id: options.node_id,
+                cluster: Arc::clone(&cluster),
+                keys: keys.clone(),
+                epoch: Arc::clone(&epoch),
+                leases: Arc::clone(&leases),
+                registry: Arc::clone(&registry),
+                stamps: Arc::clone(&stamps),
+            };
+            tasks.spawn(writer.run(queue, stop.clone()));
+        });
         let keep = Keeper {
             leases: Arc::clone(&leases),
             registry: Arc::clone(&registry),
-            writes: writes.downgrade(),
+            lanes: writes.downgrade(),
         };
         let stopped = stop.clone();
         tasks.spawn(async move { stopped.run_until_cancelled(keep.run()).await });
-        let writes = WriteQueue { writes, request_timeout: cluster.request_timeout() };
         let log = LogReader { cluster: Arc::clone(&cluster), keys: keys.clone(), stamps };
         Ok(Self {
             events: Arc::new(EtcdEventRepository { writes: writes.clone(), log: log.clone() }),

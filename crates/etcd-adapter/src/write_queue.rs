@@ -1,8 +1,12 @@
-//! The way to the writer, with a deadline.
+//! The way to the writers, with a deadline.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use game_realtime_application::ports::StoreError;
+use game_realtime_domain::ConnectionId;
 use tokio::{
     sync::{mpsc, mpsc::error::TrySendError, oneshot},
     time::timeout,
@@ -10,9 +14,22 @@ use tokio::{
 
 use crate::batch::Write;
 
+/// Writers of a node, each with one transaction on its way: etcd takes the next one while it makes
+/// the last one durable, and one writer alone leaves it idle meanwhile. Two commit half as much
+/// again as one; a third adds nothing (`just bench group-commit`).
+const LANES: usize = 2;
+
+/// Writes that wait in a lane; beyond it they are refused. Some ten full transactions' worth for
+/// every second that a client is ready to wait.
+const LANE: usize = 8192;
+
+/// What is written for one connection always takes the same lane: its registration comes before
+/// its events, and they stay in order.
+pub(crate) type Lanes = [mpsc::Sender<Write>; LANES];
+
 #[derive(Clone)]
 pub(crate) struct WriteQueue {
-    pub(crate) writes: mpsc::Sender<Write>,
+    lanes: Arc<Lanes>,
     pub(crate) request_timeout: Duration,
 }
 
@@ -35,7 +52,31 @@ impl From<TrySendError<Write>> for Unanswered {
     }
 }
 
+/// The lane of a connection.
+pub(crate) fn lane(lanes: &Lanes, connection: ConnectionId) -> &mpsc::Sender<Write> {
+    let [even, odd] = lanes;
+    if connection.0.as_u128().is_multiple_of(2) { even } else { odd }
+}
+
 impl WriteQueue {
+    /// Makes the lanes. `serve` is given the end of each, in turn.
+    pub(crate) fn new(
+        request_timeout: Duration,
+        mut serve: impl FnMut(mpsc::Receiver<Write>),
+    ) -> Self {
+        let lanes = Arc::new(std::array::from_fn(|_| {
+            let (lane, queue) = mpsc::channel(LANE);
+            serve(queue);
+            lane
+        }));
+        Self { lanes, request_timeout }
+    }
+
+    /// The lanes, as long as somebody else writes.
+    pub(crate) fn downgrade(&self) -> Weak<Lanes> {
+        Arc::downgrade(&self.lanes)
+    }
+
     /// Queues a write and waits for its answer. A full queue refuses at once: a place that is waited
     /// for would be out of order when it is given.
     pub(crate) async fn write<T>(
@@ -44,7 +85,7 @@ impl WriteQueue {
         answer: oneshot::Receiver<T>,
     ) -> Result<T, StoreError> {
         let written = async {
-            self.writes.try_send(write)?;
+            lane(&self.lanes, write.connection_id()).try_send(write)?;
             answer.await.map_err(|_| Unanswered::Closed)
         };
         match timeout(self.request_timeout, written).await {

@@ -1,8 +1,8 @@
-//! The one task of a node that writes to etcd.
+//! The tasks of a node that write to etcd, one for each lane of the [queue](crate::write_queue).
 //!
 //! While one transaction is on its way the next fills up, so the more there is to do, the less
-//! each costs; an idle writer does not wait for company. There is never more than one on its way:
-//! what is queued first is committed first. etcd never waits for us either: a full transaction is
+//! each costs; an idle writer does not wait for company. A lane never has more than one on its way:
+//! what is queued in it first is committed first. etcd never waits for us either: a full transaction is
 //! encoded while the one before is on its way, and callers are answered once the next is.
 
 use std::{sync::Arc, time::Duration};
@@ -23,10 +23,6 @@ use crate::{
     local_registry::LocalRegistry,
     logical_clock::LogicalClock,
 };
-
-/// Writes that wait; beyond it they are refused. Some twenty full transactions' worth for every
-/// second that a client is ready to wait.
-pub(crate) const QUEUE: usize = 16_384;
 
 /// How often a transaction is sent that etcd refuses because a lease is gone.
 const LEASE_ATTEMPTS: usize = 3;

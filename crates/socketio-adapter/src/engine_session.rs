@@ -12,7 +12,7 @@ use std::{
 
 use game_realtime_application::ports::Credentials;
 use game_realtime_domain::Namespace;
-use tokio::sync::{Notify, futures::Notified, watch};
+use tokio::sync::{Notify, futures::Notified};
 
 use crate::websocket::{Gate, Transport};
 
@@ -53,7 +53,8 @@ pub(crate) struct EngineSession {
     /// A polling client has been given what waited for it.
     polled: Notify,
     /// How many of its connections have a full inbox.
-    congested: watch::Sender<u32>,
+    congested: Mutex<u32>,
+    relieved: Notify,
 }
 
 impl EngineSession {
@@ -64,7 +65,8 @@ impl EngineSession {
             gates: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             polled: Notify::new(),
-            congested: watch::Sender::new(0),
+            congested: Mutex::new(0),
+            relieved: Notify::new(),
         })
     }
 
@@ -78,13 +80,14 @@ impl EngineSession {
 
     /// Notes that an inbox is full, or no longer: reading stops while any is.
     pub(crate) fn set_congested(&self, congested: bool) {
-        self.congested.send_modify(|inboxes| {
-            *inboxes =
-                if congested { inboxes.saturating_add(1) } else { inboxes.saturating_sub(1) };
-            if let Some(transport) = self.transport.get() {
-                transport.pause_reading(*inboxes > 0);
-            }
-        });
+        let mut inboxes = self.congested.lock().unwrap_or_else(PoisonError::into_inner);
+        *inboxes = if congested { inboxes.saturating_add(1) } else { inboxes.saturating_sub(1) };
+        if let Some(transport) = self.transport.get() {
+            transport.pause_reading(*inboxes > 0);
+        }
+        if *inboxes == 0 {
+            self.relieved.notify_waiters();
+        }
     }
 
     /// Waits until a polling client has been given what waited for it.
@@ -94,8 +97,13 @@ impl EngineSession {
 
     /// Waits until no inbox is full.
     async fn uncongested(&self) {
-        // The sender lives in `self`, so this cannot fail.
-        self.congested.subscribe().wait_for(|inboxes| *inboxes == 0).await.ok();
+        loop {
+            let relieved = self.relieved.notified();
+            if *self.congested.lock().unwrap_or_else(PoisonError::into_inner) == 0 {
+                return;
+            }
+            relieved.await;
+        }
     }
 }
 

@@ -80,8 +80,10 @@ impl Library {
 
     /// Hands over a WebSocket. The request's query was checked before.
     pub(crate) fn take_websocket(&self, stream: WebSocketStream, request: Request<()>) {
+        // Boxed, for the library keeps room for it in several places.
+        let stream = Box::new(stream);
         let taken: Result<(), _> =
-            Service::<(WebSocketStream, Request<()>)>::call(&self.service, (stream, request))
+            Service::<(Box<WebSocketStream>, Request<()>)>::call(&self.service, (stream, request))
                 .into_inner();
         if let Err(error) = taken {
             debug!(%error, "websocket refused");

@@ -54,7 +54,7 @@ impl Roster {
         let id = connection.id;
         self.remove(id);
         if let Some(user_id) = &connection.user_id {
-            self.users.entry(user_id.clone()).or_default().push(id);
+            self.users.entry(user_id.clone()).or_insert_with(|| Vec::with_capacity(1)).push(id);
         }
         self.members.insert(id, Member { connection, push, state: State::Behind(position) });
     }

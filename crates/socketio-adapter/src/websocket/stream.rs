@@ -19,7 +19,7 @@ pub(crate) struct WebSocketStream {
     /// What was read with the HTTP request and belongs to the WebSocket.
     unread: Bytes,
     /// For clients of version 2 that join namespaces.
-    filter: Option<FrameFilter>,
+    filter: Option<Box<FrameFilter>>,
     /// Called when the library lets go of the stream.
     dropped: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -36,9 +36,10 @@ impl WebSocketStream {
     ) -> Self {
         let unread = match &mut filter {
             Some(filter) => filter.filter(&unread),
-            None => unread,
+            // A copy: the original keeps hyper's whole read buffer alive.
+            None => Bytes::copy_from_slice(&unread),
         };
-        Self { transport, unread, filter, dropped }
+        Self { transport, unread, filter: filter.map(Box::new), dropped }
     }
 
     /// Reads through the filter; what does not fit into the buffer stays unread.
