@@ -20,9 +20,12 @@ use crate::{
     records::{self, UnreadableRecord},
 };
 
-/// etcd's `--max-txn-ops` is 128 by default, and what is nested in an operation, at most three
-/// operations, counts on top of those beside it.
-const OPERATIONS: usize = 120;
+/// Operations of a transaction: more make it no faster, and keep the next one waiting.
+const OPERATIONS: usize = 500;
+/// etcd takes 128 operations side by side (`--max-txn-ops`), and what is nested in one of them may
+/// have as many more as that leaves. So a large transaction is one of up to five nested ones of
+/// this many, and each of their operations may nest the three of a receipt.
+const NESTED: usize = 100;
 /// etcd's `--max-request-bytes` is 1.5 MiB by default.
 const BYTES: usize = 1 << 20;
 
@@ -157,13 +160,20 @@ impl Batch {
             }
             parts.push(operations.len() - before);
         }
+        if operations.len() > NESTED {
+            operations = nest(operations);
+        }
         Ok(Encoded { txn: Txn::new().and_then(operations), parts })
     }
 
     /// Tells everybody what became of their write.
     pub(crate) fn answer(self, response: &TxnResponse, parts: Vec<usize>, epoch: &Epoch) {
         let revision = revision(response.header());
-        let mut responses = response.op_responses().into_iter();
+        let mut responses = response.op_responses();
+        if parts.iter().sum::<usize>() > NESTED {
+            responses = unnest(responses);
+        }
+        let mut responses = responses.into_iter();
         for (place, (write, part)) in self.writes.into_iter().zip(parts).enumerate() {
             let part: Vec<_> = responses.by_ref().take(part).collect();
             match write {
@@ -203,14 +213,34 @@ enum AnswerError {
 }
 
 /// The place of a write among those of its transaction, from 1.
-fn index(place: usize) -> u8 {
+fn index(place: usize) -> u16 {
     // A batch holds no more than OPERATIONS writes.
-    u8::try_from(place + 1).unwrap_or(u8::MAX)
+    u16::try_from(place + 1).unwrap_or(u16::MAX)
+}
+
+/// The same operations in the same order, as transactions of [`NESTED`] each.
+fn nest(operations: Vec<TxnOp>) -> Vec<TxnOp> {
+    let mut rest = operations.into_iter().peekable();
+    let mut nested = Vec::with_capacity(OPERATIONS / NESTED);
+    while rest.peek().is_some() {
+        let some: Vec<_> = rest.by_ref().take(NESTED).collect();
+        nested.push(TxnOp::txn(Txn::new().and_then(some)));
+    }
+    nested
+}
+
+/// What etcd says of each of the operations that [`nest`] was given.
+fn unnest(responses: Vec<TxnOpResponse>) -> Vec<TxnOpResponse> {
+    let nested = |response| match response {
+        TxnOpResponse::Txn(nested) => nested.op_responses(),
+        TxnOpResponse::Put(_) | TxnOpResponse::Get(_) | TxnOpResponse::Delete(_) => Vec::new(),
+    };
+    responses.into_iter().flat_map(nested).collect()
 }
 
 fn append(
     new: &NewEvent,
-    index: u8,
+    index: u16,
     context: &Context<'_>,
 ) -> Result<Vec<TxnOp>, serde_json::Error> {
     let keys = context.keys;
@@ -270,7 +300,7 @@ fn keys_of(connection: &Connection, keys: &Keys) -> [Option<String>; 3] {
 /// What a part of the answer says of an event.
 fn appended(
     new: &NewEvent,
-    index: u8,
+    index: u16,
     revision: u64,
     epoch: &Epoch,
     part: Vec<TxnOpResponse>,

@@ -43,7 +43,7 @@ pub(crate) struct EventKey {
     /// The first 32 bits of the writer's id.
     pub(crate) node: u32,
     /// The event's place in its transaction, from 1.
-    pub(crate) index: u8,
+    pub(crate) index: u16,
     pub(crate) namespace: Namespace,
     pub(crate) route: Route,
 }
@@ -84,7 +84,7 @@ impl Keys {
 
     pub(crate) fn event(&self, key: &EventKey) -> String {
         format!(
-            "{}{:012x}{:08x}{:02x}/{}/{}",
+            "{}{:012x}{:08x}{:04x}/{}/{}",
             self.events_of(key.event_type),
             LAST_STAMP.saturating_sub(key.stamp),
             key.node,
@@ -115,7 +115,7 @@ impl Keys {
             event_type,
             stamp: LAST_STAMP - u64::from_str_radix(place.get(..12)?, 16).ok()?,
             node: u32::from_str_radix(place.get(12..20)?, 16).ok()?,
-            index: u8::from_str_radix(place.get(20..)?, 16).ok()?,
+            index: u16::from_str_radix(place.get(20..)?, 16).ok()?,
             namespace,
             route,
         })
@@ -228,7 +228,7 @@ mod tests {
     proptest! {
         #[test]
         fn an_event_key_survives_its_text(
-            stamp in 0..=LAST_STAMP, node: u32, index: u8, user in "[^\\p{Cc}]{1,40}", id: u128,
+            stamp in 0..=LAST_STAMP, node: u32, index: u16, user in "[^\\p{Cc}]{1,40}", id: u128,
         ) {
             let keys = Keys::new("/core/game/v1");
             let route = Route::Two(
@@ -279,8 +279,8 @@ mod tests {
             @r"
         /core/game/v1/epoch
         /core/game/v1/pruned
-        /core/game/v1/events/send_message/fe5e11a9a1840000000701/private/user:alice%2F%C3%A4%20%25/connection:00000000-0000-0000-0000-000000000001
-        /core/game/v1/events/broadcast/ffffffffffff0000000701/private/everybody
+        /core/game/v1/events/send_message/fe5e11a9a184000000070001/private/user:alice%2F%C3%A4%20%25/connection:00000000-0000-0000-0000-000000000001
+        /core/game/v1/events/broadcast/ffffffffffff000000070001/private/everybody
         /core/game/v1/receipts/user:alice%2F%C3%A4%20%25/r%2F1
         /core/game/v1/receipts/connection:00000000-0000-0000-0000-000000000001/r%2F1
         /core/game/v1/connections/00000000-0000-0000-0000-000000000001

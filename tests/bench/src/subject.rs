@@ -9,8 +9,8 @@ use game_realtime_e2e::mint;
 pub enum Subject {
     /// The gateway as it is released.
     Gateway,
-    /// The gateway with the system's allocator.
-    GatewaySystemAllocator,
+    /// The gateway with mimalloc instead of the system's allocator.
+    GatewayMimalloc,
     /// Bare socketioxide, see [`crate::bare`].
     Bare,
     /// The same with mimalloc.
@@ -26,14 +26,14 @@ const MESSAGE: usize = 80;
 impl Subject {
     /// Every subject. The first two are the ones compared by the goals.
     pub const ALL: [Self; 4] =
-        [Self::Gateway, Self::Bare, Self::GatewaySystemAllocator, Self::BareMimalloc];
+        [Self::Gateway, Self::Bare, Self::GatewayMimalloc, Self::BareMimalloc];
 
     /// Its program, beside the running one.
     #[must_use]
     pub fn program(self) -> &'static str {
         match self {
             Self::Gateway => "game-realtime",
-            Self::GatewaySystemAllocator => "game-realtime-system-allocator",
+            Self::GatewayMimalloc => "game-realtime-mimalloc",
             Self::Bare => "bare-socketioxide",
             Self::BareMimalloc => "bare-socketioxide-mimalloc",
         }
@@ -43,7 +43,7 @@ impl Subject {
     #[must_use]
     pub fn is_gateway(self) -> bool {
         match self {
-            Self::Gateway | Self::GatewaySystemAllocator => true,
+            Self::Gateway | Self::GatewayMimalloc => true,
             Self::Bare | Self::BareMimalloc => false,
         }
     }

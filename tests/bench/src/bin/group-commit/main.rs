@@ -31,10 +31,6 @@ const WARM_UP: Duration = Duration::from_millis(500);
 /// Events per second in those of single puts, at least.
 const GOAL: f64 = 3.0;
 
-// What the gateway is released with.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What is compared, in the order of the table.
 const NAMES: [&str; 3] = ["events", "single puts of the same bytes", "events with a `request_id`"];
 

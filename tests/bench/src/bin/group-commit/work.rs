@@ -26,7 +26,7 @@ pub(crate) const PREFIX: &str = "/bench";
 #[derive(Clone)]
 pub(crate) enum Work {
     /// Events like this one; each with a `request_id` of its own if this one has one.
-    Append { events: Arc<dyn EventRepository>, like: NewEvent, next: Arc<AtomicU64> },
+    Append { events: Arc<dyn EventRepository>, like: Box<NewEvent>, next: Arc<AtomicU64> },
     /// Single puts.
     Put { client: Box<KvClient>, sizes: Sizes, next: Arc<AtomicU64> },
 }
@@ -40,11 +40,15 @@ pub(crate) struct Sizes {
 
 impl Work {
     pub(crate) fn events(events: Arc<dyn EventRepository>) -> Self {
-        Self::Append { events, like: event(sender()), next: Arc::default() }
+        Self::Append { events, like: Box::new(event(sender())), next: Arc::default() }
     }
 
     pub(crate) fn events_with_request_id(events: Arc<dyn EventRepository>) -> Self {
-        Self::Append { events, like: event(sender().request("first")), next: Arc::default() }
+        Self::Append {
+            events,
+            like: Box::new(event(sender().request("first"))),
+            next: Arc::default(),
+        }
     }
 
     pub(crate) fn puts(client: &Client, sizes: Sizes) -> Self {
@@ -62,7 +66,7 @@ impl Work {
     fn become_another(&mut self) {
         match self {
             Self::Append { like, .. } => {
-                like.event.sender.connection_id = ConnectionId(unique_id())
+                like.event.sender.connection_id = ConnectionId(unique_id());
             }
             Self::Put { .. } => {}
         }
@@ -72,7 +76,7 @@ impl Work {
         match self {
             Self::Append { events, like, next } => {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                let mut event = like.clone();
+                let mut event = NewEvent::clone(like);
                 event.event.id = EventId(Uuid::from_u128(number.into()));
                 if let Some(receipt) = &mut event.receipt {
                     receipt.request_id = request_id(&number.to_string());
