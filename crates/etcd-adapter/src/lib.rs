@@ -1,6 +1,6 @@
 //! The ports on etcd: connection registry, event log and feed, for any number of nodes.
 //!
-//! [`EtcdStore`] builds the parts. Everything a node writes goes through one task (`writer`) in
+//! [`EtcdStore`] builds the parts. Everything a node writes goes through two tasks (`writer`) in
 //! transactions that fill up while the last is on its way (`batch`); everything it hears comes
 //! through one watch (`event_feed`). `keys` is the only home of keys, `records` of stored
 //! formats. What a node registers hangs on its `leases`, which `keeper` keeps alive.

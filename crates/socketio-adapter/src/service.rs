@@ -208,7 +208,7 @@ impl Service {
             };
             let stream = WebSocketStream::new(
                 transport,
-                parts.read_buf,
+                &parts.read_buf,
                 legacy.then(FrameFilter::default),
                 dropped,
             );

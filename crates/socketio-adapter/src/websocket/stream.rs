@@ -30,14 +30,14 @@ const FILTERED_READ: usize = 2048;
 impl WebSocketStream {
     pub(crate) fn new(
         transport: Arc<Transport>,
-        unread: Bytes,
+        unread: &[u8],
         mut filter: Option<FrameFilter>,
         dropped: Option<Box<dyn FnOnce() + Send>>,
     ) -> Self {
         let unread = match &mut filter {
-            Some(filter) => filter.filter(&unread),
+            Some(filter) => filter.filter(unread),
             // A copy: the original keeps hyper's whole read buffer alive.
-            None => Bytes::copy_from_slice(&unread),
+            None => Bytes::copy_from_slice(unread),
         };
         Self { transport, unread, filter: filter.map(Box::new), dropped }
     }
