@@ -32,6 +32,8 @@ pub(crate) struct Store {
     pub(crate) health: Arc<dyn StoreHealth>,
     /// How long an event may wait for its commit.
     event_timeout: Duration,
+    /// How long this node may be cut off from the store before it gives up its clients.
+    isolation_grace: Option<Duration>,
     engine: Engine,
 }
 
@@ -73,6 +75,7 @@ impl Store {
             feed: Arc::new(store.event_feed()),
             health: Arc::new(store.store_health()),
             event_timeout: config.embedded.request_timeout,
+            isolation_grace: None,
             engine: Engine::Embedded(store),
         })
     }
@@ -88,6 +91,7 @@ impl Store {
             feed: store.feed(),
             health: store.health(),
             event_timeout: config.etcd.request_timeout,
+            isolation_grace: Some(config.etcd.isolation_grace),
             engine: Engine::Etcd(store),
         })
     }
@@ -135,6 +139,7 @@ pub(crate) fn use_cases(
                 bytes: config.events.replay_bytes,
             },
             ahead_timeout: AHEAD_TIMEOUT,
+            isolation_grace: store.isolation_grace,
         },
         tasks,
         stop,

@@ -6,6 +6,7 @@
 
 mod catch_up;
 mod follower;
+mod isolation;
 mod outgoing;
 mod roster;
 mod task;

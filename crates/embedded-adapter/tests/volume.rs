@@ -1,4 +1,5 @@
 //! What costs how much when there is a lot of it.
+#![expect(clippy::print_stdout, reason = "shows what it measured")]
 
 use std::{sync::Arc, time::Duration};
 

@@ -10,7 +10,11 @@ use std::{sync::Arc, time::Duration};
 use etcd_client::{Txn, TxnResponse};
 use game_realtime_application::ports::StoreError;
 use game_realtime_domain::{Connection, Epoch, NodeId};
-use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, yield_now},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -114,7 +118,11 @@ impl Writer {
                 tokio::select! {
                     biased;
                     write = filling.queue.recv() => match write {
-                        Some(write) => filling.add(write, &self.keys),
+                        Some(write) => {
+                            filling.add(write, &self.keys);
+                            // Those who were answered together write again together: let them.
+                            yield_now().await;
+                        }
                         None => return,
                     },
                     () = stop.cancelled(), if !filling.queue.is_closed() => filling.queue.close(),

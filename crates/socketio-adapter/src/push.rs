@@ -278,7 +278,10 @@ impl ClientPush for ConnectionPush {
             Some(transport) if socket.transport_type() == TransportType::Websocket => {
                 match reason {
                     CloseReason::SlowConsumer => transport.abort(),
-                    CloseReason::Drain | CloseReason::HistoryLost | CloseReason::Unregistered => {
+                    CloseReason::Drain
+                    | CloseReason::HistoryLost
+                    | CloseReason::Isolated
+                    | CloseReason::Unregistered => {
                         transport.finish();
                     }
                 }

@@ -1,8 +1,8 @@
 //! Benchmarks: the gateway beside what it is built on, in one run on one machine.
 //!
-//! One program each: `group-commit`, `fan-out`, `idle-memory`; `just bench` builds and runs them.
+//! One program each: `group-commit`, `fan-out`, `idle-memory`, `resume`; `just bench` builds and runs them.
 //! What is compared takes turns, round by round, so that a busy machine is unfair to both sides
-//! alike: trust the ratios, not the absolute figures. For the last two, server and clients are
+//! alike: trust the ratios, not the absolute figures. In the next two, server and clients are
 //! processes of their own: a [`subject::Subject`] is served by a [`server::Server`] and visited by
 //! a [`crowd::Crowd`] (program `crowd`). The baseline is [`bare`] socketioxide.
 //!
@@ -16,6 +16,7 @@
 
 pub mod bare;
 pub mod crowd;
+pub mod frame;
 pub mod process;
 pub mod server;
 pub mod statistics;

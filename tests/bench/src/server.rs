@@ -35,14 +35,35 @@ impl Server {
     /// When it does not within ten seconds.
     #[must_use]
     pub fn start(subject: Subject) -> Self {
-        let port = free_port();
-        let process = Process::start(subject.program(), SERVER_CORE, |command| {
-            command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self::launch(subject, |command, port| {
             if subject.is_gateway() {
                 configure(command, port);
+                command.env("GAME_REALTIME__EMBEDDED__PATH", ":memory:");
             } else {
                 command.arg(port.to_string());
             }
+        })
+    }
+
+    /// Starts the gateway on an etcd and waits until it listens.
+    ///
+    /// # Panics
+    /// When it does not within ten seconds.
+    #[must_use]
+    pub fn start_on_etcd(endpoint: &str) -> Self {
+        Self::launch(Subject::Gateway, |command, port| {
+            configure(command, port);
+            command
+                .env("GAME_REALTIME__STORE__BACKEND", "etcd")
+                .env("GAME_REALTIME__ETCD__ENDPOINTS", format!("[\"{endpoint}\"]"));
+        })
+    }
+
+    fn launch(subject: Subject, configure: impl FnOnce(&mut Command, u16)) -> Self {
+        let port = free_port();
+        let process = Process::start(subject.program(), SERVER_CORE, |command| {
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            configure(command, port);
         });
         for _ in 0..START_ATTEMPTS {
             if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
@@ -54,7 +75,7 @@ impl Server {
     }
 }
 
-/// The default settings, but nothing is stored and everything is on loopback.
+/// The default settings, but everything is on loopback.
 fn configure(command: &mut Command, port: u16) {
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("GAME_REALTIME_") {
@@ -65,6 +86,5 @@ fn configure(command: &mut Command, port: u16) {
         .env("GAME_REALTIME__HTTP__HOST", "127.0.0.1")
         .env("GAME_REALTIME__HTTP__PORT", port.to_string())
         .env("GAME_REALTIME__ADMIN__PORT", free_port().to_string())
-        .env("GAME_REALTIME__EMBEDDED__PATH", ":memory:")
         .env("GAME_REALTIME__AUTH__JWT__SECRET", SECRET);
 }

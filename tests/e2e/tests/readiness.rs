@@ -6,7 +6,7 @@ use game_realtime_e2e::{
     free_port, mint, shape,
 };
 use serde_json::{Value, json};
-use tokio::time::{Duration, sleep, timeout};
+use tokio::time::{Duration, Instant, sleep, timeout};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -82,6 +82,41 @@ async fn a_short_outage_of_etcd_closes_nobody_and_loses_nothing() {
     let messages: Vec<_> = heard.iter().map(|event| &event.payload()["message"]).collect();
     assert_eq!(messages, ["1", "2"]);
     assert_eq!(alice.events().iter().filter(|event| event.name == event::READY).count(), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_outage_of_etcd_sends_clients_away_and_they_come_back_complete() {
+    let etcd = Etcd::start().await;
+    let (endpoint, prefix) = (etcd.endpoint(), "/e2e/isolation".to_owned());
+    let settings = Settings::new(&Store::Etcd { endpoint, prefix })
+        .with("etcd.request_timeout", "1s")
+        .with("etcd.isolation_grace", "4s");
+    let server = Server::start(&settings).await;
+    let driver = Driver::start(Library::JavaScript4);
+    let options = ConnectOptions::player(&server.url(), &mint("alice"));
+    let alice = driver.connect(&options).await.unwrap();
+    alice.emit(event::BROADCAST, json!({"message": "before"})).await;
+    let before = alice.await_events(event::BROADCAST, 1).await;
+    let cursor = before[0].payload()["cursor"].as_str().unwrap_or_default().to_owned();
+
+    let frozen_at = Instant::now();
+    etcd.freeze();
+    let reason = alice.await_lifecycle("disconnect").await.reason.unwrap_or_default();
+    // A goodbye of the server ("io server disconnect") would keep stock clients away.
+    assert_eq!(reason, "transport close");
+    let held = frozen_at.elapsed();
+    assert!(held >= Duration::from_secs(3), "given up after {held:?}");
+    let refused = driver.connect(&options).await.err().map(|refused| refused.message);
+    assert_eq!(refused.as_deref(), Some("unavailable"));
+
+    etcd.thaw();
+    await_status(&server, "/readyz", 200).await;
+    let alice = driver.connect(&options.from_cursor(&cursor)).await.unwrap();
+    assert_eq!(alice.ready()["recovery"], json!({"status": "recovered", "replayed": 0}));
+    let last = alice.emit(event::BROADCAST, json!({"message": "after"})).await;
+    shape::assert_committed(&last, event::BROADCAST, false);
+    alice.await_events(event::BROADCAST, 1).await;
     server.stop().await;
 }
 

@@ -13,6 +13,7 @@ use tracing::debug;
 use super::{
     Advance, Behind, Delivery, Joined, Resume, catch_up,
     follower::{self, Followed},
+    isolation,
 };
 use crate::{
     TimelineLimits,
@@ -26,6 +27,8 @@ pub struct DeliveryConfig {
     pub timeline: TimelineLimits,
     /// How long a connection whose cursor is ahead of this node waits for the feed.
     pub ahead_timeout: Duration,
+    /// How long the feed may be silent before all connections are closed; `None`: for ever.
+    pub isolation_grace: Option<Duration>,
 }
 
 /// The delivery task has ended: the node is going down.
@@ -78,6 +81,11 @@ pub fn start(
     let handle = DeliveryHandle { commands, last_contact, ahead_timeout: config.ahead_timeout };
     let task =
         Task { feed, clock, config, contact, tracker: tracker.clone(), handle: handle.clone() };
+    if let Some(grace) = config.isolation_grace {
+        let watch = isolation::run(handle.clone(), handle.last_contact.clone(), grace);
+        let stop = stop.clone();
+        tracker.spawn(async move { stop.run_until_cancelled(watch).await });
+    }
     tracker.spawn(async move { stop.run_until_cancelled(task.run(inbox)).await });
     handle
 }

@@ -47,6 +47,8 @@ pub enum CloseReason {
     SlowConsumer,
     /// Events this client has not seen are lost. It will return and learn of the gap.
     HistoryLost,
+    /// The node is cut off from the store. The client should return, elsewhere.
+    Isolated,
     /// The node could not register it. It should return.
     Unregistered,
 }
@@ -59,6 +61,7 @@ impl CloseReason {
             Self::Drain => "drain",
             Self::SlowConsumer => "slow_consumer",
             Self::HistoryLost => "history_lost",
+            Self::Isolated => "isolated",
             Self::Unregistered => "unregistered",
         }
     }

@@ -8,8 +8,9 @@ use crate::record::{NewEvent, PositionedEvent};
 
 /// The durable log of events, in one order for the whole cluster.
 ///
-/// An append that is polled first is committed first, if both succeed: events of one caller keep
-/// their order. When `append` returns `Ok`, the event survives the death of every node.
+/// Of two appends for one sender's connection, the one that is polled first is committed first, if
+/// both succeed: what one connection sends keeps its order. When `append` returns `Ok`, the event
+/// survives the death of every node.
 #[async_trait]
 pub trait EventRepository: Send + Sync {
     /// Appends an event, or recognises a repeat of one by its receipt.

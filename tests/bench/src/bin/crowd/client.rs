@@ -5,10 +5,13 @@ use std::{
     net::Ipv4Addr,
 };
 
-use game_realtime_bench::subject::{EVENT, Subject};
+use game_realtime_bench::{
+    frame,
+    subject::{EVENT, Subject},
+};
 use tokio::net::TcpStream;
 
-use crate::{frame, tally::Tally};
+use crate::tally::Tally;
 
 pub(crate) struct Client {
     subject: Subject,

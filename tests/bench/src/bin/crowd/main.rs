@@ -9,7 +9,6 @@
 )]
 
 mod client;
-mod frame;
 mod tally;
 
 use std::{env, sync::Arc, time::Duration};

@@ -10,7 +10,11 @@ const MASKED: u8 = 0x80;
 const KEY: [u8; 4] = [0; 4];
 
 /// A text as a client sends it.
-pub(crate) fn text(payload: &str) -> Vec<u8> {
+///
+/// # Panics
+/// When it is longer than 64 KiB.
+#[must_use]
+pub fn text(payload: &str) -> Vec<u8> {
     let mut frame = vec![TEXT];
     match u8::try_from(payload.len()) {
         Ok(length @ 0..126) => frame.push(MASKED | length),
@@ -29,7 +33,7 @@ pub(crate) fn text(payload: &str) -> Vec<u8> {
 ///
 /// # Errors
 /// When the frame is no text, as when the server says goodbye.
-pub(crate) fn split_first(frames: &[u8]) -> io::Result<Option<(&str, &[u8])>> {
+pub fn split_first(frames: &[u8]) -> io::Result<Option<(&str, &[u8])>> {
     let Some((header, rest)) = frames.split_first_chunk::<2>() else { return Ok(None) };
     let [first, length] = *header;
     if first != TEXT {
