@@ -1,10 +1,15 @@
 //! A `request_id` makes an event happen once, whatever happens to the client or the server.
 #![expect(clippy::unwrap_used, reason = "tests may fail")]
 
+use std::time::Duration;
+
+use futures_util::future::join;
 use game_realtime_e2e::{
-    Client, ConnectOptions, Driver, Library, Received, Server, Settings, Store, event, mint, shape,
+    Client, ConnectOptions, Driver, Etcd, Library, Received, Server, Settings, Store, event, mint,
+    shape,
 };
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 fn purchase(request_id: &str) -> Value {
     json!({"good_id": "sword", "count": 1, "request_id": request_id})
@@ -153,5 +158,36 @@ async fn requests_and_events_survive_a_restart_and_a_crash() {
         assert_eq!(event.payload()["cursor"], ack["event"]["cursor"]);
     }
     assert_repeats(&alice.emit(event::BUY_GOOD, purchase("2")).await, &second, event::BUY_GOOD);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_stock_clients_own_retries_make_one_event() {
+    let etcd = Etcd::start().await;
+    let store = Store::Etcd { endpoint: etcd.endpoint(), prefix: "/e2e/retries".to_owned() };
+    // More than the outage: the first attempt is committed after the client has given it up.
+    let server = Server::start(&Settings::new(&store).with("etcd.request_timeout", "20s")).await;
+    let driver = Driver::start(Library::JavaScript4);
+    let options = ConnectOptions::player(&server.url(), &mint("alice"))
+        .with("options", json!({"retries": 20, "ackTimeout": 300}));
+    let alice = driver.connect(&options).await.unwrap();
+    etcd.freeze();
+    let emitted = alice.try_emit(event::BUY_GOOD, vec![purchase("1")]);
+    let thawed = async {
+        sleep(Duration::from_millis(1500)).await;
+        etcd.thaw();
+    };
+    let (answers, ()) = join(emitted, thawed).await;
+    let answers = answers.unwrap();
+    // With retries the first argument says whether all of them failed.
+    assert_eq!(answers[0], Value::Null, "{answers:?}");
+    assert_eq!(answers[1]["status"], "ok", "{answers:?}");
+    let plain = player(&driver, &server, "alice").await;
+    let repeat = plain.emit(event::BUY_GOOD, purchase("1")).await;
+    assert_repeats(&repeat, &answers[1], event::BUY_GOOD);
+    ids_after_a_last_event(&plain).await;
+    let bought: Vec<_> =
+        alice.events().into_iter().filter(|event| event.name == event::BUY_GOOD).collect();
+    assert_eq!(bought.len(), 1, "{bought:?}");
     server.stop().await;
 }
