@@ -11,7 +11,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
 use super::{
-    Advance, Behind, Delivery, Joined, Resume, catch_up,
+    Advance, Behind, Delivery, Joined, Resume,
+    backoff::Backoff,
+    catch_up,
     follower::{self, Followed},
 };
 use crate::{
@@ -73,11 +75,31 @@ pub fn start(
     tracker: &TaskTracker,
     stop: CancellationToken,
 ) -> DeliveryHandle {
+    start_seeded(feed, clock, config, Backoff::random_seed(), tracker, stop)
+}
+
+/// As [`start`], with the seed of the only chance there is in delivery: the jitter of its retries.
+/// What it does then follows from what it is told, and when, so that a simulation can repeat it.
+pub fn start_seeded(
+    feed: Arc<dyn EventFeed>,
+    clock: Arc<dyn Clock>,
+    config: DeliveryConfig,
+    seed: u64,
+    tracker: &TaskTracker,
+    stop: CancellationToken,
+) -> DeliveryHandle {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (contact, last_contact) = watch::channel(None);
     let handle = DeliveryHandle { commands, last_contact, ahead_timeout: config.ahead_timeout };
-    let task =
-        Task { feed, clock, config, contact, tracker: tracker.clone(), handle: handle.clone() };
+    let task = Task {
+        feed,
+        clock,
+        config,
+        seed,
+        contact,
+        tracker: tracker.clone(),
+        handle: handle.clone(),
+    };
     tracker.spawn(async move { stop.run_until_cancelled(task.run(inbox)).await });
     handle
 }
@@ -158,6 +180,7 @@ struct Task {
     feed: Arc<dyn EventFeed>,
     clock: Arc<dyn Clock>,
     config: DeliveryConfig,
+    seed: u64,
     contact: watch::Sender<Option<Instant>>,
     tracker: TaskTracker,
     handle: DeliveryHandle,
@@ -165,22 +188,33 @@ struct Task {
 
 impl Task {
     async fn run(self, mut inbox: mpsc::Receiver<Command>) {
-        let history = follower::first_history(&self.feed, &self.config).await;
+        let mut backoff = Backoff::new(self.seed);
+        let history = follower::first_history(&self.feed, &self.config, &mut backoff).await;
         let mut delivery = Delivery::new(history, self.config.timeline, self.clock.now());
         self.contact.send_replace(Some(Instant::now()));
         let (updates, mut followed) = mpsc::channel(UPDATES);
         let follower = follower::run(
             Arc::clone(&self.feed),
             self.config,
+            backoff,
             delivery.timeline().epoch().clone(),
             delivery.head(),
             updates,
         );
         let follow = async {
+            // By turns one or the other goes first: neither can starve the other, and what
+            // happens follows from what arrived, not from a random choice.
             loop {
                 tokio::select! {
+                    biased;
                     Some(message) = followed.recv() => self.follow(&mut delivery, message),
                     Some(command) = inbox.recv() => self.obey(&mut delivery, command),
+                    else => break,
+                }
+                tokio::select! {
+                    biased;
+                    Some(command) = inbox.recv() => self.obey(&mut delivery, command),
+                    Some(message) = followed.recv() => self.follow(&mut delivery, message),
                     else => break,
                 }
             }
