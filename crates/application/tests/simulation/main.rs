@@ -2,8 +2,8 @@
 //! in one thread and a time of its own, with everything that can go wrong, drawn from one seed.
 //!
 //! The store, the links to it and the clients are simulated; delivery, timeline and use cases are
-//! the real ones. `SIMULATION_SEED=n` runs one schedule and prints what happened in it,
-//! `SIMULATION_SCHEDULES=n` runs so many.
+//! the real ones. `SIMULATION_SEED=n` replays one schedule (with `-- --nocapture` it
+//! prints what happens in it), `SIMULATION_SCHEDULES=n` runs so many.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
@@ -74,8 +74,9 @@ fn number_from_environment(name: &str) -> Option<u64> {
 #[test]
 fn whatever_goes_wrong_nothing_is_lost_nothing_comes_twice_and_nobody_is_a_ghost() {
     if let Some(seed) = number_from_environment("SIMULATION_SEED") {
-        let Outcome { violations, lines, .. } = schedule::run(seed, true);
-        assert!(violations.is_empty(), "{}\n{violations:#?}", lines.join("\n"));
+        let Outcome { violations, lines, digest, .. } = schedule::run(seed, true);
+        eprintln!("{}\nseed {seed} has digest {digest:016x}", lines.join("\n"));
+        assert!(violations.is_empty(), "{violations:#?}");
         return;
     }
     let schedules = number_from_environment("SIMULATION_SCHEDULES").unwrap_or(SCHEDULES);

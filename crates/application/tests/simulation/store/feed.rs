@@ -24,6 +24,7 @@ pub(crate) struct Feed(pub(crate) Arc<Link>);
 impl EventFeed for Feed {
     async fn recent(&self, window: Duration, events: usize) -> Result<History, StoreError> {
         let link = &self.0;
+        link.note_attempt().await;
         link.ask().await?;
         let history = {
             let state = link.world.store.state();
@@ -53,6 +54,7 @@ impl EventFeed for Feed {
     ) -> Result<Box<dyn FeedStream>, FollowError> {
         let link = Arc::clone(&self.0);
         link.world.tally.count("feeds opened");
+        link.note_attempt().await;
         link.ask().await?;
         let foreign = {
             let state = link.world.store.state();

@@ -31,6 +31,8 @@ use crate::{random::Random, world::World};
 
 /// How long a node waits for the store.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often delivery may ask for its feed within a second. Pauses begin at 50 ms.
+const ATTEMPTS: usize = 30;
 
 pub(crate) struct Link {
     pub(crate) world: Arc<World>,
@@ -44,6 +46,8 @@ pub(crate) struct Link {
     pub(super) queue: Mutex<VecDeque<Queued>>,
     pub(super) queued: Notify,
     told: Mutex<Told>,
+    /// When delivery last asked for the feed.
+    attempts: Mutex<VecDeque<Instant>>,
 }
 
 /// The truth about the node's connections, by which the registry is mended.
@@ -78,6 +82,7 @@ impl Link {
             local: Mutex::default(),
             queue: Mutex::default(),
             queued: Notify::new(),
+            attempts: Mutex::default(),
             told: Mutex::new(Told { head: Position::START, at: Instant::now(), lost: false }),
         })
     }
@@ -122,6 +127,20 @@ impl Link {
         self.told.lock().unwrap().lost = true;
     }
 
+    /// Notes that delivery asks for the feed. It may do so again and again, but with pauses: one
+    /// that does not would never let the time pass, so it gets no answer.
+    pub(super) async fn note_attempt(&self) {
+        let last = {
+            let mut attempts = self.attempts.lock().unwrap();
+            attempts.push_back(Instant::now());
+            if attempts.len() <= ATTEMPTS { None } else { attempts.pop_front() }
+        };
+        if last.is_some_and(|last| last.elapsed() < Duration::from_secs(1)) {
+            self.world.violated(format!("{} asks for its feed without a pause", self.node_id));
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// How long one way takes: mostly short, now and then longer than anybody waits.
     pub(super) fn latency(&self) -> Duration {
         match self.random.below(100) {
@@ -138,7 +157,12 @@ impl Link {
     /// Asks the store something, there and back.
     pub(super) async fn ask(&self) -> Result<(), StoreError> {
         let lost = self.loses_one();
-        let delay = if lost { REQUEST_TIMEOUT } else { self.latency() };
+        let delay = match lost {
+            // Some are refused at once.
+            true if self.random.chance(50) => Duration::ZERO,
+            true => REQUEST_TIMEOUT,
+            false => self.latency(),
+        };
         sleep(delay).await;
         if lost || self.is_cut() { Err(unavailable()) } else { Ok(()) }
     }
