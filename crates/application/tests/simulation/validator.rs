@@ -91,9 +91,11 @@ impl Validator {
                 // looks again often, but not always.
                 let told = node.link.told();
                 let behind = told.head < own.position || told.at.elapsed() < AHEAD_RETRY;
-                let excused = world.plan.forgetful
-                    || own.position < state.floor()
-                    || (behind && waited >= AHEAD_TIMEOUT);
+                let late = behind && waited >= AHEAD_TIMEOUT;
+                if late {
+                    world.tally.count("gaps because the node is behind");
+                }
+                let excused = late || world.plan.forgetful || own.position < state.floor();
                 (!excused).then(|| format!("a gap after {text}, but nothing was missing"))
             }
             (Resumed::Fresh | Resumed::Nonsense(_) | Resumed::Genuine(_), other) => {

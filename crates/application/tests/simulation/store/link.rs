@@ -39,6 +39,8 @@ pub(crate) struct Link {
     pub(crate) node_id: NodeId,
     pub(super) random: Random,
     cut: AtomicBool,
+    /// Whether requests over the cut link are refused at once, instead of getting no answer.
+    refusing: AtomicBool,
     /// Counts how often the open feeds broke.
     breaks: AtomicU64,
     pub(super) lease_held: AtomicBool,
@@ -77,6 +79,7 @@ impl Link {
             node_id,
             random: world.random.fork(),
             cut: AtomicBool::new(false),
+            refusing: AtomicBool::new(false),
             breaks: AtomicU64::new(0),
             lease_held: AtomicBool::new(true),
             local: Mutex::default(),
@@ -90,6 +93,7 @@ impl Link {
     /// Cuts the node off from the store, or ends that.
     pub(crate) fn set_cut(&self, cut: bool) {
         self.cut.store(cut, Ordering::Relaxed);
+        self.refusing.store(cut && self.random.chance(50), Ordering::Relaxed);
         self.world.store.changed.notify_waiters();
     }
 
@@ -158,8 +162,7 @@ impl Link {
     pub(super) async fn ask(&self) -> Result<(), StoreError> {
         let lost = self.loses_one();
         let delay = match lost {
-            // Some are refused at once.
-            true if self.random.chance(50) => Duration::ZERO,
+            true if self.refusing.load(Ordering::Relaxed) => Duration::ZERO,
             true => REQUEST_TIMEOUT,
             false => self.latency(),
         };

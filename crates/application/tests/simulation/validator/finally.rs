@@ -92,7 +92,7 @@ impl Validator {
         }
     }
 
-    /// The registry is who is connected, by every index.
+    /// The registry is who is connected, no more and no less.
     async fn check_registry(&self, world: &World, node: &Node) {
         let live: BTreeMap<ConnectionId, Connection> = {
             let connections = self.connections.lock().unwrap();
