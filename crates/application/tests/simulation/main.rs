@@ -126,7 +126,8 @@ fn whatever_goes_wrong_nothing_is_lost_nothing_comes_twice_and_nobody_is_a_ghost
 
 #[test]
 fn a_seed_replays_bit_for_bit() {
-    for seed in 1..=20 {
+    let mut others = Vec::new();
+    for seed in 1..=40 {
         let (first, second) = (schedule::run(seed, true), schedule::run(seed, true));
         let differs = first.lines.iter().zip(&second.lines).position(|(one, two)| one != two);
         if let Some(line) = differs {
@@ -134,6 +135,7 @@ fn a_seed_replays_bit_for_bit() {
         }
         assert_eq!(first.lines.len(), second.lines.len(), "seed {seed}");
         assert_eq!(first.digest, second.digest, "seed {seed}");
-        assert_ne!(first.digest, schedule::run(seed + 1, false).digest, "another seed");
+        assert!(!others.contains(&first.digest), "seed {seed} is another one");
+        others.push(first.digest);
     }
 }
