@@ -2,13 +2,14 @@
 //! in one thread and a time of its own, with everything that can go wrong, drawn from one seed.
 //!
 //! The store, the links to it and the clients are simulated; delivery, timeline and use cases are
-//! the real ones. `SIMULATION_SEED=n` replays one schedule (with `-- --nocapture` it
-//! prints what happens in it), `SIMULATION_SCHEDULES=n` runs so many.
+//! the real ones. `SIMULATION_SEED=n` replays one schedule (and prints what happens in it, with
+//! `-- --nocapture`), `SIMULATION_SCHEDULES=n` runs so many.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod client;
 mod clock;
+mod contract;
 mod identity;
 mod node;
 mod plan;

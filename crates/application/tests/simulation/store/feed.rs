@@ -24,8 +24,8 @@ pub(crate) struct Feed(pub(crate) Arc<Link>);
 impl EventFeed for Feed {
     async fn recent(&self, window: Duration, events: usize) -> Result<History, StoreError> {
         let link = &self.0;
-        link.note_attempt().await;
-        link.ask().await?;
+        link.check_pace().await;
+        link.ask().await.inspect_err(|_| link.note_failure())?;
         let history = {
             let state = link.world.store.state();
             let since = link.world.started.elapsed().saturating_sub(window);
@@ -54,14 +54,16 @@ impl EventFeed for Feed {
     ) -> Result<Box<dyn FeedStream>, FollowError> {
         let link = Arc::clone(&self.0);
         link.world.tally.count("feeds opened");
-        link.note_attempt().await;
-        link.ask().await?;
+        link.check_pace().await;
+        link.ask().await.inspect_err(|_| link.note_failure())?;
         let foreign = {
             let state = link.world.store.state();
             *epoch != state.epoch || after > Position::after_revision(state.revision)
         };
         if foreign {
+            // It may happen to others, but not to who only repeats what this store told.
             link.world.violated(format!("{} follows from {after}, unheard of", link.node_id));
+            return Err(FollowError::Lost);
         }
         let breaks = link.breaks();
         let stream = Stream { link, position: after, breaks };
@@ -83,6 +85,7 @@ impl Stream {
 
     fn lost(&self) -> FollowError {
         self.link.tell_lost();
+        self.link.note_failure();
         self.link.world.tally.count("events lost for a node");
         note!(self.link.world, "{} lost its place {}", self.link.node_id, self.position);
         FollowError::Lost

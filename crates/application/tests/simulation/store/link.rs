@@ -31,8 +31,8 @@ use crate::{random::Random, world::World};
 
 /// How long a node waits for the store.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often delivery may ask for its feed within a second. Pauses begin at 50 ms.
-const ATTEMPTS: usize = 30;
+/// How often delivery may fail to get its feed within a second. Pauses begin at 50 ms.
+const FAILURES: usize = 20;
 
 pub(crate) struct Link {
     pub(crate) world: Arc<World>,
@@ -48,8 +48,8 @@ pub(crate) struct Link {
     pub(super) queue: Mutex<VecDeque<Queued>>,
     pub(super) queued: Notify,
     told: Mutex<Told>,
-    /// When delivery last asked for the feed.
-    attempts: Mutex<VecDeque<Instant>>,
+    /// When delivery last did not get its feed.
+    failures: Mutex<VecDeque<Instant>>,
 }
 
 /// The truth about the node's connections, by which the registry is mended.
@@ -85,7 +85,7 @@ impl Link {
             local: Mutex::default(),
             queue: Mutex::default(),
             queued: Notify::new(),
-            attempts: Mutex::default(),
+            failures: Mutex::default(),
             told: Mutex::new(Told { head: Position::START, at: Instant::now(), lost: false }),
         })
     }
@@ -131,15 +131,23 @@ impl Link {
         self.told.lock().unwrap().lost = true;
     }
 
-    /// Notes that delivery asks for the feed. It may do so again and again, but with pauses: one
-    /// that does not would never let the time pass, so it gets no answer.
-    pub(super) async fn note_attempt(&self) {
-        let last = {
-            let mut attempts = self.attempts.lock().unwrap();
-            attempts.push_back(Instant::now());
-            if attempts.len() <= ATTEMPTS { None } else { attempts.pop_front() }
+    /// Notes that delivery did not get its feed.
+    pub(super) fn note_failure(&self) {
+        let mut failures = self.failures.lock().unwrap();
+        failures.push_back(Instant::now());
+        if failures.len() > FAILURES {
+            failures.pop_front();
+        }
+    }
+
+    /// Delivery asks for its feed. After a failure it has to pause; if it does not, it would
+    /// never let the time pass, so it gets no answer.
+    pub(super) async fn check_pace(&self) {
+        let first = {
+            let failures = self.failures.lock().unwrap();
+            if failures.len() < FAILURES { None } else { failures.front().copied() }
         };
-        if last.is_some_and(|last| last.elapsed() < Duration::from_secs(1)) {
+        if first.is_some_and(|first| first.elapsed() < Duration::from_secs(1)) {
             self.world.violated(format!("{} asks for its feed without a pause", self.node_id));
             std::future::pending::<()>().await;
         }
@@ -148,6 +156,7 @@ impl Link {
     /// How long one way takes: mostly short, now and then longer than anybody waits.
     pub(super) fn latency(&self) -> Duration {
         match self.random.below(100) {
+            _ if self.world.is_settling() => self.random.millis(0..=2),
             0 => self.random.millis(1000..=5000),
             1..=5 => self.random.millis(20..=500),
             _ => self.random.millis(0..=10),
