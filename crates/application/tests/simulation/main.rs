@@ -36,7 +36,7 @@ use schedule::Outcome;
 use tally::Tally;
 
 /// What runs in about ten seconds without optimisation.
-const SCHEDULES: u64 = 500;
+const SCHEDULES: u64 = 1000;
 
 /// What has to happen in a hundred schedules, at least: a simulation of nothing proves nothing.
 const HAPPENS: [(&str, u64); 25] = [
