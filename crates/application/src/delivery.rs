@@ -4,6 +4,7 @@
 //! joining, publishing and leaving happen one after the other. `follower` keeps the feed open,
 //! `catch_up` brings connections that are behind up to the present at their own pace.
 
+mod backoff;
 mod catch_up;
 mod follower;
 mod isolation;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use game_realtime_domain::{Connection, ConnectionId, Cursor, Position, Timestamp};
 
 pub use outgoing::{OutgoingEvent, PacketFormat};
-pub use task::{DeliveryConfig, DeliveryGone, DeliveryHandle, start};
+pub use task::{DeliveryConfig, DeliveryGone, DeliveryHandle, start, start_seeded};
 
 use crate::{
     Timeline, TimelineLimits,

@@ -16,7 +16,7 @@ mod timeline;
 
 pub use delivery::{
     Delivery, DeliveryConfig, DeliveryGone, DeliveryHandle, Joined, OutgoingEvent, PacketFormat,
-    Recovery, Resume, start as start_delivery,
+    Recovery, Resume, start as start_delivery, start_seeded as start_delivery_seeded,
 };
 pub use record::{EncodedPayload, NewEvent, PositionedEvent, RecordedEvent, RequestReceipt, Scope};
 pub use timeline::{Timeline, TimelineLimits};

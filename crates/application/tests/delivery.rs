@@ -341,3 +341,31 @@ fn a_cursor_that_nothing_is_known_of_is_a_gap() {
         delivery.join(connection(0), Arc::new(Client::default()), &at("e1", Position::new(6, 0)));
     assert_eq!(ahead, Joined::Ahead);
 }
+
+#[test]
+fn a_long_stretch_that_concerns_nobody_is_passed_in_steps_and_nothing_after_it_is_missed() {
+    let mut delivery = Delivery::new(empty_history(), PLENTY, NOW);
+    let client = Arc::new(Client::default());
+    let connection = connection(0);
+    let resume = Resume::From(Cursor { epoch: epoch(), position: Position::START });
+    delivery.join(connection.clone(), client, &resume);
+    let nobody = Route::One(Recipient::User(UserId::parse("nobody").unwrap()));
+    let all = Route::Namespace(Namespace::Private);
+    // Longer than what one step looks at.
+    let events: Vec<_> = (1..=9000)
+        .map(|revision| {
+            let route = if revision == 8999 { all.clone() } else { nobody.clone() };
+            event(Position::new(revision, 1), route, NOW)
+        })
+        .collect();
+    delivery.publish(FeedUpdate { events, head: Position::new(9000, 1) }, NOW);
+    let mut handed = Vec::new();
+    let mut steps = 0;
+    while let Advance::Hand(events) = delivery.advance(connection.id, 256) {
+        handed.extend(events.iter().map(|event| event.position()));
+        steps += 1;
+    }
+    assert_eq!(handed, [Position::new(8999, 1)]);
+    assert!(steps > 1, "one step looked at everything");
+    assert!(matches!(delivery.advance(connection.id, 256), Advance::Live));
+}

@@ -8,6 +8,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
+    task::yield_now,
     time::{Instant, sleep, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -93,6 +94,8 @@ impl SocketIoServer {
                     let served =
                         serve(tcp, peer, Arc::clone(&service), limits.clone(), stop.clone());
                     connections.spawn(served);
+                    // One by one, so that a crowd that comes in does not hold up who is there.
+                    yield_now().await;
                 }
                 Err(error) => {
                     // Mostly too many open files: those that are open go on.

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use game_realtime_domain::ConnectionId;
 
-use super::{Advance, DeliveryHandle};
+use super::{Advance, DeliveryGone, DeliveryHandle};
 use crate::ports::{ClientPush, CloseReason, PushOutcome};
 
 /// How many events are asked for at a time.
-const CHUNK: usize = 256;
+const CHUNK: usize = 64;
 
 /// Runs until the connection is live or gone.
 pub(super) async fn run(handle: DeliveryHandle, id: ConnectionId, push: Arc<dyn ClientPush>) {
+    let Ok(mut turn) = handle.turn().await else { return };
     loop {
         let events = match handle.advance(id, CHUNK).await {
             Ok(Advance::Hand(events)) => events,
@@ -26,10 +27,16 @@ pub(super) async fn run(handle: DeliveryHandle, id: ConnectionId, push: Arc<dyn 
                 match push.push(&event) {
                     PushOutcome::Taken => break,
                     PushOutcome::Full => {
+                        // Somebody else's turn while the client reads.
+                        drop(turn);
                         if push.writable().await.is_err() {
                             push.close(CloseReason::SlowConsumer);
                             return;
                         }
+                        turn = match handle.turn().await {
+                            Ok(turn) => turn,
+                            Err(DeliveryGone) => return,
+                        };
                     }
                     PushOutcome::Gone => return,
                 }

@@ -1,16 +1,12 @@
 //! Keeps the feed open: follows it, and opens it again where it broke.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::sync::Arc;
 
 use game_realtime_domain::{Epoch, Position};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::DeliveryConfig;
+use super::{DeliveryConfig, backoff::Backoff};
 use crate::ports::{EventFeed, FeedUpdate, FollowError, History, StoreError};
 
 /// What the follower tells the delivery task.
@@ -21,25 +17,13 @@ pub(super) enum Followed {
     Restart(History),
 }
 
-/// The pauses between attempts: doubling, with jitter so that nodes do not return in step.
-struct Backoff(Duration);
-
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(1);
-
-    async fn pause(&mut self) {
-        // Up to a quarter more. A fresh RandomState is seeded differently in every process.
-        let jitter = RandomState::new().hash_one(()) % 256;
-        let jitter = u32::try_from(jitter).unwrap_or_default();
-        tokio::time::sleep(self.0 + self.0 * jitter / 1024).await;
-        self.0 = (self.0 * 2).min(Self::LONGEST);
-    }
-}
-
 /// Reads the history a node starts from. Tries until the store answers.
-pub(super) async fn first_history(feed: &Arc<dyn EventFeed>, config: &DeliveryConfig) -> History {
-    let mut backoff = Backoff(Backoff::FIRST);
+pub(super) async fn first_history(
+    feed: &Arc<dyn EventFeed>,
+    config: &DeliveryConfig,
+    backoff: &mut Backoff,
+) -> History {
+    backoff.reset();
     let mut warned = false;
     loop {
         match history(feed, config).await {
@@ -59,18 +43,19 @@ pub(super) async fn first_history(feed: &Arc<dyn EventFeed>, config: &DeliveryCo
 pub(super) async fn run(
     feed: Arc<dyn EventFeed>,
     config: DeliveryConfig,
+    mut backoff: Backoff,
     mut epoch: Epoch,
     mut head: Position,
     updates: mpsc::Sender<Followed>,
 ) {
-    let mut backoff = Backoff(Backoff::FIRST);
+    backoff.reset();
     loop {
         let broken = match feed.follow(&epoch, head).await {
             Err(error) => error,
             Ok(mut stream) => loop {
                 match stream.next().await {
                     Ok(update) => {
-                        backoff = Backoff(Backoff::FIRST);
+                        backoff.reset();
                         head = head.max(update.head);
                         if updates.send(Followed::Update(update)).await.is_err() {
                             return;
@@ -88,7 +73,7 @@ pub(super) async fn run(
             FollowError::Lost => {
                 metrics::counter!("game_realtime_feed_gaps_total").increment(1);
                 warn!(position = %head, "events were lost from the store: closing all connections");
-                let history = first_history(&feed, &config).await;
+                let history = first_history(&feed, &config, &mut backoff).await;
                 info!(position = %history.head, "event feed starts anew");
                 epoch = history.epoch.clone();
                 head = history.head;

@@ -71,10 +71,11 @@ impl Roster {
         }
     }
 
-    /// Removes everybody.
+    /// Removes everybody. By ascending id, because a map's own order is random.
     pub(super) fn clear(&mut self) -> Vec<Arc<dyn ClientPush>> {
-        let members = std::mem::take(self).members;
-        members.into_values().map(|member| member.push).collect()
+        let mut members: Vec<_> = std::mem::take(self).members.into_iter().collect();
+        members.sort_unstable_by_key(|(id, _)| *id);
+        members.into_iter().map(|(_, member)| member.push).collect()
     }
 
     pub(super) fn place(&self, id: ConnectionId) -> Option<Place<'_>> {

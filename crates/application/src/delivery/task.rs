@@ -4,14 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use game_realtime_domain::{Connection, ConnectionId};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
 use super::{
-    Advance, Behind, Delivery, Joined, Resume, catch_up,
+    Advance, Behind, Delivery, Joined, Resume,
+    backoff::Backoff,
+    catch_up,
     follower::{self, Followed},
     isolation,
 };
@@ -59,12 +61,16 @@ pub struct DeliveryHandle {
     commands: mpsc::Sender<Command>,
     last_contact: watch::Receiver<Option<Instant>>,
     ahead_timeout: Duration,
+    catching_up: Arc<Semaphore>,
 }
 
 /// Commands waiting for the delivery task; senders wait when it is full.
 const COMMANDS: usize = 1024;
 /// Feed updates waiting for the delivery task; the feed waits when it is full.
 const UPDATES: usize = 16;
+/// Connections that are handed what they missed at the same time. The others wait for their turn: all
+/// at once would leave live connections what little time remains (`just bench resume`).
+const CATCHING_UP: usize = 4;
 /// How often a join whose cursor is ahead asks again.
 const AHEAD_RETRY: Duration = Duration::from_millis(20);
 
@@ -76,11 +82,36 @@ pub fn start(
     tracker: &TaskTracker,
     stop: CancellationToken,
 ) -> DeliveryHandle {
+    start_seeded(feed, clock, config, Backoff::random_seed(), tracker, stop)
+}
+
+/// As [`start`], with the seed of the only chance there is in delivery: the jitter of its retries.
+/// What it does then follows from what it is told, and when, so that a simulation can repeat it.
+pub fn start_seeded(
+    feed: Arc<dyn EventFeed>,
+    clock: Arc<dyn Clock>,
+    config: DeliveryConfig,
+    seed: u64,
+    tracker: &TaskTracker,
+    stop: CancellationToken,
+) -> DeliveryHandle {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (contact, last_contact) = watch::channel(None);
-    let handle = DeliveryHandle { commands, last_contact, ahead_timeout: config.ahead_timeout };
-    let task =
-        Task { feed, clock, config, contact, tracker: tracker.clone(), handle: handle.clone() };
+    let handle = DeliveryHandle {
+        commands,
+        last_contact,
+        ahead_timeout: config.ahead_timeout,
+        catching_up: Arc::new(Semaphore::new(CATCHING_UP)),
+    };
+    let task = Task {
+        feed,
+        clock,
+        config,
+        seed,
+        contact,
+        tracker: tracker.clone(),
+        handle: handle.clone(),
+    };
     if let Some(grace) = config.isolation_grace {
         let watch = isolation::run(handle.clone(), handle.last_contact.clone(), grace);
         let stop = stop.clone();
@@ -147,6 +178,11 @@ impl DeliveryHandle {
         self.last_contact.borrow().map(|contact| contact.elapsed())
     }
 
+    /// Waits for a turn to catch up.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, DeliveryGone> {
+        self.catching_up.acquire().await.map_err(|_| DeliveryGone)
+    }
+
     pub(super) async fn advance(
         &self,
         id: ConnectionId,
@@ -166,6 +202,7 @@ struct Task {
     feed: Arc<dyn EventFeed>,
     clock: Arc<dyn Clock>,
     config: DeliveryConfig,
+    seed: u64,
     contact: watch::Sender<Option<Instant>>,
     tracker: TaskTracker,
     handle: DeliveryHandle,
@@ -173,22 +210,33 @@ struct Task {
 
 impl Task {
     async fn run(self, mut inbox: mpsc::Receiver<Command>) {
-        let history = follower::first_history(&self.feed, &self.config).await;
+        let mut backoff = Backoff::new(self.seed);
+        let history = follower::first_history(&self.feed, &self.config, &mut backoff).await;
         let mut delivery = Delivery::new(history, self.config.timeline, self.clock.now());
         self.contact.send_replace(Some(Instant::now()));
         let (updates, mut followed) = mpsc::channel(UPDATES);
         let follower = follower::run(
             Arc::clone(&self.feed),
             self.config,
+            backoff,
             delivery.timeline().epoch().clone(),
             delivery.head(),
             updates,
         );
         let follow = async {
+            // By turns one or the other goes first: neither can starve the other, and what
+            // happens follows from what arrived, not from a random choice.
             loop {
                 tokio::select! {
+                    biased;
                     Some(message) = followed.recv() => self.follow(&mut delivery, message),
                     Some(command) = inbox.recv() => self.obey(&mut delivery, command),
+                    else => break,
+                }
+                tokio::select! {
+                    biased;
+                    Some(command) = inbox.recv() => self.obey(&mut delivery, command),
+                    Some(message) = followed.recv() => self.follow(&mut delivery, message),
                     else => break,
                 }
             }
