@@ -8,7 +8,15 @@
 
 mod client;
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use game_realtime_bench::{
     process::require_open_files,
@@ -19,8 +27,9 @@ use game_realtime_bench::{
 };
 use game_realtime_e2e::{Etcd, get, mint};
 use tokio::{
+    runtime,
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
 use crate::client::Client;
@@ -80,9 +89,11 @@ async fn measure(measured: &mut Measured) -> io::Result<()> {
     catch_up(port, "returning", &from_start, MISSED).await?;
     measured.one.push(started.elapsed().as_secs_f64() * 1000.0);
 
-    let mut player = Client::join(port, &mint("who stayed"), None).await?;
-    player.ready().await?;
-    let calm = play(&mut player, |since| since >= CALM).await?;
+    let calm = Player::start(port);
+    sleep(CALM).await;
+    measured.calm_p99.push(p99(calm.stop()));
+
+    let player = Player::start(port);
     let reads_before = ranges(&etcd).await;
     let started = Instant::now();
     let mut storm = JoinSet::new();
@@ -92,21 +103,12 @@ async fn measure(measured: &mut Measured) -> io::Result<()> {
             catch_up(port, &format!("player {number}"), &cursor, MISSED_BY_EACH).await
         });
     }
-    let mut took = None;
-    let disturbed = play(&mut player, |_| {
-        while let Some(returned) = storm.try_join_next() {
-            returned.expect("no panic").expect("everything missed arrives in order");
-        }
-        if storm.is_empty() {
-            took.get_or_insert(started.elapsed());
-        }
-        storm.is_empty()
-    })
-    .await?;
+    for returned in storm.join_all().await {
+        returned?;
+    }
+    measured.storm.push(started.elapsed().as_secs_f64() * 1000.0);
+    measured.storm_p99.push(p99(player.stop()));
     measured.reads.push(ranges(&etcd).await - reads_before);
-    measured.storm.push(took.unwrap_or_default().as_secs_f64() * 1000.0);
-    measured.calm_p99.push(p99(calm));
-    measured.storm_p99.push(p99(disturbed));
     Ok(())
 }
 
@@ -144,17 +146,38 @@ async fn catch_up(port: u16, user: &str, cursor: &str, missed: usize) -> io::Res
     Ok(())
 }
 
-/// Says something at a steady pace until told to stop; how long each took to come back, in
-/// milliseconds, counted from when it should have been said.
-async fn play(
-    player: &mut Client,
-    mut is_done: impl FnMut(Duration) -> bool,
-) -> io::Result<Vec<f64>> {
-    let started = Instant::now();
+/// A player who says something at a steady pace, in a thread and with a connection of their own.
+struct Player {
+    stopped: Arc<AtomicBool>,
+    thread: thread::JoinHandle<io::Result<Vec<f64>>>,
+}
+
+impl Player {
+    fn start(port: u16) -> Self {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stopped);
+        let thread = thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(play(port, || told.load(Ordering::Relaxed)))
+        });
+        Self { stopped, thread }
+    }
+
+    /// How long each took to come back, in milliseconds.
+    fn stop(self) -> Vec<f64> {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.thread.join().expect("no panic").expect("the player stays connected")
+    }
+}
+
+/// Says something until told to stop. What it took is counted from when it should have been said.
+async fn play(port: u16, is_done: impl Fn() -> bool) -> io::Result<Vec<f64>> {
+    let mut player = Client::join(port, &mint("who stayed"), None).await?;
+    player.ready().await?;
     let mut pace = interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut milliseconds = Vec::new();
-    while !is_done(started.elapsed()) {
+    while !is_done() {
         let due = pace.tick().await;
         player.broadcast("live").await?;
         player.event().await?;
