@@ -1,10 +1,10 @@
 //! One connected client: what it can do and what it has seen.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use crate::{PATIENCE, driver::Shared};
+use crate::{PATIENCE, driver::Shared, event};
 
 /// A game namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,6 +98,13 @@ impl ConnectOptions {
     #[must_use]
     pub fn reconnecting(self) -> Self {
         self.with("reconnection", true).with("resume", true)
+    }
+
+    /// As [`reconnecting`](Self::reconnecting), and when it comes back and is refused for a while,
+    /// it tries again: a game that is patient.
+    #[must_use]
+    pub fn insisting(self) -> Self {
+        self.reconnecting().with("insist", true)
     }
 
     /// Any field of the driver's `connect` command.
@@ -232,6 +239,26 @@ impl Client {
         Ok(ack.expect("the driver replies with the acknowledgement").clone())
     }
 
+    /// Sends an event with one payload and waits for the one argument of its acknowledgement.
+    ///
+    /// # Errors
+    /// `timeout` when no acknowledgement came in time.
+    pub async fn emit_within(
+        &self,
+        event: &str,
+        payload: Value,
+        patience: Duration,
+    ) -> Result<Value, String> {
+        let command = json!({
+            "op": "emit", "event": event, "args": [payload], "ack": true,
+            "timeoutMs": patience.as_millis(),
+        });
+        let reply = self.call(command).await?;
+        let answers = reply.get("ack").and_then(Value::as_array).cloned().unwrap_or_default();
+        let [answer] = answers.as_slice() else { panic!("one answer to {event}: {answers:?}") };
+        Ok(answer.clone())
+    }
+
     /// Sends an event with any arguments without asking for an acknowledgement.
     pub async fn emit_silently(&self, event: &str, args: Vec<Value>) {
         let command = json!({"op": "emit", "event": event, "args": args, "ack": false});
@@ -264,6 +291,38 @@ impl Client {
     #[must_use]
     pub fn events(&self) -> Vec<Received> {
         events(&self.driver.observations_of(&self.name)).cloned().collect()
+    }
+
+    /// Whether it has got such an event. Looks at the newest first.
+    #[must_use]
+    pub fn saw(&self, what: impl Fn(&Received) -> bool) -> bool {
+        self.driver.look_at(&self.name, |seen| newest_first(seen).any(what))
+    }
+
+    /// How many events of a name it has got.
+    #[must_use]
+    pub fn count_events(&self, name: &str) -> usize {
+        let is_it = |received: &&Received| received.name == name;
+        self.driver.look_at(&self.name, |seen| newest_first(seen).filter(is_it).count())
+    }
+
+    /// The payload of its last `core.game.connection.ready`.
+    #[must_use]
+    pub fn last_ready(&self) -> Value {
+        self.driver.look_at(&self.name, |seen| {
+            let ready = newest_first(seen).find(|received| received.name == event::READY);
+            ready.map_or_else(|| self.ready.clone(), |received| received.payload().clone())
+        })
+    }
+
+    /// How often something has happened to the connection.
+    #[must_use]
+    pub fn count_lifecycle(&self, name: &str) -> usize {
+        let is_it = |observation: &&Observation| match observation {
+            Observation::Lifecycle(lifecycle) => lifecycle.name == name,
+            Observation::Event(_) => false,
+        };
+        self.driver.look_at(&self.name, |seen| seen.iter().filter(is_it).count())
     }
 
     /// Waits for an event.
@@ -320,6 +379,13 @@ impl Client {
 
 fn events(seen: &[Observation]) -> impl Iterator<Item = &Received> {
     seen.iter().filter_map(|observation| match observation {
+        Observation::Event(received) => Some(received),
+        Observation::Lifecycle(_) => None,
+    })
+}
+
+fn newest_first(seen: &[Observation]) -> impl Iterator<Item = &Received> {
+    seen.iter().rev().filter_map(|observation| match observation {
         Observation::Event(received) => Some(received),
         Observation::Lifecycle(_) => None,
     })

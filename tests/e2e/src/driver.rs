@@ -156,6 +156,12 @@ impl Shared {
         observations.get(client).cloned().unwrap_or_default()
     }
 
+    /// Looks at what a client has seen so far.
+    pub(crate) fn look_at<T>(&self, client: &str, look: impl FnOnce(&[Observation]) -> T) -> T {
+        let observations = self.observations.lock().expect("no holder panics");
+        look(observations.get(client).map_or(&[][..], Vec::as_slice))
+    }
+
     /// Looks at what a client has seen, now and whenever it has seen more, until `find` is content.
     pub(crate) async fn await_observation<T>(
         &self,
