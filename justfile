@@ -43,6 +43,11 @@ test-e2e *arguments:
     cargo build -p game-realtime
     tools/test-summary -p game-realtime-e2e {{ arguments }}
 
+# Break nodes and etcd for real under live traffic, in the long form (`just test` runs a short one).
+test-faults *arguments:
+    cargo build -p game-realtime
+    GAME_REALTIME_FAULTS=long tools/test-summary -p game-realtime-e2e --test faults {{ arguments }} -- --nocapture
+
 # Measure the speed goals, each in one run beside what it is compared with, e.g. `just bench fan-out`.
 bench *names:
     @tests/bench/run {{ names }}
