@@ -352,6 +352,19 @@ impl Client {
         })
     }
 
+    /// Waits until it has got so many events besides `ready`, and returns all of them.
+    ///
+    /// # Panics
+    /// When they do not come.
+    pub async fn await_domain_events(&self, count: usize) -> Vec<Received> {
+        let domain = |seen: &[Observation]| {
+            let found = || events(seen).filter(|received| received.name != event::READY);
+            (found().count() >= count).then(|| found().cloned().collect())
+        };
+        let found: Option<Vec<_>> = self.driver.await_observation(&self.name, domain).await;
+        found.unwrap_or_else(|| panic!("{} waits in vain for {count} events", self.name))
+    }
+
     /// Waits for something to happen to the connection.
     ///
     /// # Panics

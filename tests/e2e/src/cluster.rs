@@ -82,12 +82,31 @@ impl Cluster {
         self.etcd.first_mut().expect("there is one")
     }
 
+    /// A member of etcd that serves.
+    ///
+    /// # Panics
+    /// When none does.
+    #[must_use]
+    pub fn serving_etcd(&self) -> &Etcd {
+        self.etcd.iter().find(|member| member.serves()).expect("a member serves")
+    }
+
+    /// Which member of etcd leads.
+    pub async fn leader(&self) -> Option<usize> {
+        for (number, member) in self.etcd.iter().enumerate() {
+            if member.serves() && member.is_leader().await {
+                return Some(number);
+            }
+        }
+        None
+    }
+
     /// All events there are, read past the gateways.
     ///
     /// # Panics
     /// When etcd does not answer.
     pub async fn stored(&self, epoch: &str) -> Vec<Delivery> {
-        self.etcd.first().expect("there is one").events(PREFIX, epoch).await
+        self.serving_etcd().events(PREFIX, epoch).await
     }
 
     /// Waits until etcd's registry holds exactly these clients, each once in the registry and in
@@ -123,7 +142,7 @@ impl Cluster {
     }
 
     async fn registry(&self) -> BTreeSet<String> {
-        let etcd = self.etcd.first().expect("there is one");
+        let etcd = self.serving_etcd();
         let mut keys = BTreeSet::new();
         for part in ["connections", "namespaces", "users"] {
             let found = etcd.read(&format!("{PREFIX}/{part}/")).await;

@@ -6,6 +6,7 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -27,6 +28,8 @@ pub struct Etcd {
     reaper: Child,
     client_port: u16,
     arguments: Vec<String>,
+    /// Whether it runs and is not frozen.
+    serves: AtomicBool,
     // Holds the data until the process is gone: fields drop in order, after `Drop::drop`.
     _data: TempDir,
 }
@@ -76,11 +79,13 @@ impl Etcd {
             arguments.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let process = run(&arguments);
         let reaper = reaper_of(process.id());
-        Self { process, reaper, client_port, arguments, _data: data }
+        let serves = AtomicBool::new(true);
+        Self { process, reaper, client_port, arguments, serves, _data: data }
     }
 
     /// Ends the process as a power cut would. [`restart`](Self::restart) brings it back.
     pub fn kill(&mut self) {
+        self.serves.store(false, Ordering::Relaxed);
         self.reaper.kill().ok();
         self.reaper.wait().ok();
         self.process.kill().ok();
@@ -92,6 +97,7 @@ impl Etcd {
         self.kill();
         self.process = run(&self.arguments);
         self.reaper = reaper_of(self.process.id());
+        self.serves.store(true, Ordering::Relaxed);
         self.await_healthy().await;
     }
 
@@ -109,12 +115,20 @@ impl Etcd {
 
     /// Stops the process without ending it: it is there and does not answer.
     pub fn freeze(&self) {
+        self.serves.store(false, Ordering::Relaxed);
         signal(&self.process, "STOP");
     }
 
     /// Lets a frozen process go on.
     pub fn thaw(&self) {
         signal(&self.process, "CONT");
+        self.serves.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it runs and is not frozen.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        self.serves.load(Ordering::Relaxed)
     }
 
     async fn await_healthy(&mut self) {

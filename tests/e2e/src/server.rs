@@ -157,15 +157,23 @@ impl Server {
 
     /// Waits until `/readyz` says 200.
     pub async fn await_ready(&mut self) {
+        if let Some(status) = self.ready_or_ended().await {
+            panic!("the server ended at once: {status}");
+        }
+    }
+
+    /// Waits until `/readyz` says 200, or the process has ended: then with what.
+    pub async fn ready_or_ended(&mut self) -> Option<ExitStatus> {
         let ready = async {
             while self.admin("/readyz").await.is_none_or(|response| response.status != 200) {
                 if let Some(status) = self.exited() {
-                    panic!("the server ended at once: {status}");
+                    return Some(status);
                 }
                 sleep(POLL_INTERVAL).await;
             }
+            None
         };
-        timeout(PATIENCE, ready).await.expect("the server becomes ready");
+        timeout(PATIENCE, ready).await.expect("the server becomes ready or ends")
     }
 
     /// What clients connect to.

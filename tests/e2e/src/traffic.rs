@@ -25,6 +25,7 @@ pub use verdict::Verdict;
 
 use crate::{
     Client, ConnectOptions, Driver, Form, Library, Namespace, PATIENCE, Received, event, mint,
+    reader::earlier,
     validator::{Acked, ConnectionLog, Delivery},
 };
 use sender::send_all_the_time;
@@ -100,28 +101,6 @@ impl Traffic {
     pub fn epoch(&self) -> String {
         let client = self.clients.first().expect("there is somebody");
         client.ready_text("cursor").split(':').next().unwrap_or_default().to_owned()
-    }
-
-    /// Where the first of them began.
-    ///
-    /// # Panics
-    /// When there is nobody.
-    #[must_use]
-    pub fn beginning(&self) -> String {
-        self.clients.first().expect("there is somebody").ready_text("cursor").to_owned()
-    }
-
-    /// The names of the users.
-    #[must_use]
-    pub fn users(&self) -> Vec<String> {
-        let mut users: Vec<_> = self
-            .clients
-            .iter()
-            .filter_map(|client| client.ready().get("user_id")?.as_str().map(str::to_owned))
-            .collect();
-        users.sort_unstable();
-        users.dedup();
-        users
     }
 
     /// A driver for clients of the test's own.
@@ -205,7 +184,7 @@ impl Traffic {
             }
         }
         let logs = everybody.iter().flat_map(|client| ConnectionLog::of(client, true)).collect();
-        Finished { logs, sent, took, _clients: clients, _drivers: drivers }
+        Finished { logs, sent, took, clients, drivers }
     }
 }
 
@@ -214,11 +193,43 @@ pub struct Finished {
     logs: Vec<ConnectionLog>,
     sent: Sent,
     took: Duration,
-    _clients: Vec<Arc<Client>>,
-    _drivers: Vec<Driver>,
+    clients: Vec<Arc<Client>>,
+    drivers: Vec<Driver>,
 }
 
 impl Finished {
+    /// A driver for clients of the test's own.
+    ///
+    /// # Panics
+    /// When there was no traffic.
+    #[must_use]
+    pub fn driver(&self) -> &Driver {
+        self.drivers.first().expect("there was traffic")
+    }
+
+    /// Where the first of them began.
+    ///
+    /// # Panics
+    /// When there is nobody.
+    #[must_use]
+    pub fn beginning(&self) -> String {
+        let cursors = self.clients.iter().map(|client| client.ready_text("cursor"));
+        cursors.reduce(earlier).expect("there is somebody").to_owned()
+    }
+
+    /// The names of the users.
+    #[must_use]
+    pub fn users(&self) -> Vec<String> {
+        let mut users: Vec<_> = self
+            .clients
+            .iter()
+            .filter_map(|client| client.ready().get("user_id")?.as_str().map(str::to_owned))
+            .collect();
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+
     /// What the validator says, given everything that is in the store.
     #[must_use]
     pub fn judge(self, stored: &[Delivery]) -> Verdict {

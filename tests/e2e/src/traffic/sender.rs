@@ -143,7 +143,7 @@ fn event_of(
             (event::SEND_MESSAGE, payload)
         }
         _ => {
-            let payload = json!({"good_id": text, "count": turn + 1, "request_id": request_id});
+            let payload = json!({"good_id": format!("good {number}"), "count": turn + 1, "request_id": request_id});
             (event::BUY_GOOD, payload)
         }
     }

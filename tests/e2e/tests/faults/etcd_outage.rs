@@ -7,11 +7,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     probes::Probes,
-    turn::{short_or_long, turn, within},
+    turn::{READINESS_LIMIT, readiness_turns, short_or_long, turn},
 };
 
-/// How soon readiness turns, and turns back.
-const READINESS_LIMIT: Duration = Duration::from_secs(5);
 /// How soon all traffic flows again.
 const FLOW_LIMIT: Duration = Duration::from_secs(3);
 
@@ -54,7 +52,7 @@ async fn survive(outage: Outage, times: usize) {
             Outage::Killed => cluster.first_etcd().kill(),
             Outage::Frozen => cluster.first_etcd().freeze(),
         }
-        let answered = probes.assert_unavailable().await;
+        let answered = probes.assert_unavailable_at(0..3).await;
         let turned = await_readiness(&cluster, false, down).await;
         sleep_until(down + READINESS_LIMIT).await; // the outage is as long as it is said to be
         let (back, came) = match outage {
@@ -91,13 +89,7 @@ async fn survive(outage: Outage, times: usize) {
 async fn await_readiness(cluster: &Cluster, ready: bool, since: Instant) -> Duration {
     let mut longest = Duration::ZERO;
     for node in &cluster.nodes {
-        let left = (since + READINESS_LIMIT).saturating_duration_since(Instant::now());
-        let what = if ready { "ready" } else { "not ready" };
-        within(left, what, || {
-            node.vitals().turned(ready, since).is_some() || node.vitals().is_ready() == ready
-        })
-        .await;
-        longest = longest.max(node.vitals().turned(ready, since).unwrap_or_default());
+        longest = longest.max(readiness_turns(node.vitals(), ready, since).await);
     }
     longest
 }

@@ -11,7 +11,12 @@
     reason = "tests may fail"
 )]
 
+mod embedded;
+mod etcd_cluster;
 mod etcd_outage;
+mod history;
+mod leases;
+mod link;
 mod nodes;
 mod probes;
 mod requests;

@@ -1,7 +1,7 @@
 //! One client at each node that never comes back by itself: it sees whether the node answers, what
 //! and when, and whether it keeps its sockets.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use futures_util::future::join_all;
 use game_realtime_e2e::{Client, Cluster, ConnectOptions, Traffic, event, mint, shape};
@@ -30,10 +30,10 @@ impl Probes {
         self.0.iter().collect()
     }
 
-    /// Sends at every node; each must answer `unavailable` in time. Returns the longest time.
-    pub(crate) async fn assert_unavailable(&self) -> Duration {
+    /// Sends at these nodes; each must answer `unavailable` in time. Returns the longest time.
+    pub(crate) async fn assert_unavailable_at(&self, nodes: Range<usize>) -> Duration {
         let limit = Cluster::REQUEST_TIMEOUT + SLACK;
-        let asking = self.0.iter().map(|client| async move {
+        let asking = self.0[nodes].iter().map(|client| async move {
             let started = Instant::now();
             let ack = client.emit_within(event::BROADCAST, probe(), ANSWER_LIMIT).await;
             let took = started.elapsed();

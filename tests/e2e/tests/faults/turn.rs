@@ -2,6 +2,7 @@
 
 use std::{env, time::Duration};
 
+use game_realtime_e2e::Vitals;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::{Instant, sleep},
@@ -9,6 +10,9 @@ use tokio::{
 
 /// Scenarios measure time: only so many share the machine.
 static TURNS: Semaphore = Semaphore::const_new(2);
+
+/// How soon readiness turns, and turns back.
+pub(crate) const READINESS_LIMIT: Duration = Duration::from_secs(5);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -37,4 +41,13 @@ pub(crate) async fn within(limit: Duration, what: &str, holds: impl Fn() -> bool
         sleep(POLL_INTERVAL).await;
     }
     started.elapsed()
+}
+
+/// Waits until a node's readiness is as said, and returns how long after `since` it turned.
+pub(crate) async fn readiness_turns(vitals: &Vitals, ready: bool, since: Instant) -> Duration {
+    let left = (since + READINESS_LIMIT).saturating_duration_since(Instant::now());
+    let what = if ready { "ready" } else { "not ready" };
+    let turned = || vitals.turned(ready, since);
+    within(left, what, || turned().is_some() || vitals.is_ready() == ready).await;
+    turned().unwrap_or_default()
 }
