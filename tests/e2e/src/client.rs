@@ -275,6 +275,11 @@ impl Client {
         self.call(json!({"op": "close_transport"})).await.expect("the client is connected");
     }
 
+    /// As [`close_transport`](Self::close_transport), unless it is cut off anyway.
+    pub async fn cut_if_connected(&self) {
+        self.call(json!({"op": "close_transport"})).await.ok();
+    }
+
     /// Waits until the transport is WebSocket.
     pub async fn wait_upgrade(&self) {
         let command = json!({"op": "wait_upgrade", "timeoutMs": PATIENCE.as_millis()});

@@ -74,6 +74,14 @@ impl Cluster {
         self.nodes.get_mut(number).expect("there is such a node")
     }
 
+    /// A member of etcd.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn member(&mut self, number: usize) -> &mut Etcd {
+        self.etcd.get_mut(number).expect("there is such a member")
+    }
+
     /// The only member of etcd, or the first.
     ///
     /// # Panics

@@ -65,9 +65,11 @@ impl Node {
         }
     }
 
-    /// Starts it again as it was, without waiting.
-    pub fn spawn(&mut self) {
-        self.server = Some(Server::spawn(&self.settings));
+    /// Ends it in good order, if it runs.
+    pub async fn terminate(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
     }
 
     /// Starts it again as it was, and waits until it is ready.
@@ -78,8 +80,6 @@ impl Node {
 
     /// Ends it in good order, if it runs.
     pub async fn stop(mut self) {
-        if let Some(server) = self.server.take() {
-            server.stop().await;
-        }
+        self.terminate().await;
     }
 }

@@ -53,6 +53,12 @@ impl Verdict {
             .sum()
     }
 
+    /// Events that somebody got more than once.
+    #[must_use]
+    pub fn twice(&self) -> usize {
+        self.report.count(Check::Unique)
+    }
+
     /// Whether every promise was kept, in enough traffic.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -80,7 +86,7 @@ impl fmt::Display for Verdict {
              {} lost, {} twice, {} out of order, refused {:?}, {} unanswered, {} given up, slowest \
              answer {:.2?}; {report}",
             self.lost(),
-            report.count(Check::Unique),
+            self.twice(),
             report.count(Check::Ordered),
             sent.refused,
             sent.unanswered,
