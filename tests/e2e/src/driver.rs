@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use crate::{
-    PATIENCE,
-    client::{Client, ConnectOptions, Observation},
+    ConnectOptions, PATIENCE,
+    client::{Client, Observation},
 };
 
 /// Commands on their way to the process.

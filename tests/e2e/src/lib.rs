@@ -14,6 +14,7 @@
 
 mod client;
 mod cluster;
+mod connect_options;
 mod dice;
 mod driver;
 mod etcd;
@@ -31,8 +32,9 @@ mod vitals;
 pub mod shape;
 pub mod validator;
 
-pub use client::{Client, ConnectOptions, Form, Lifecycle, Namespace, Received};
+pub use client::{Client, Lifecycle, Received};
 pub use cluster::{Cluster, ClusterOptions, Node};
+pub use connect_options::{ConnectOptions, Form, Namespace};
 pub use dice::Dice;
 pub use driver::{Driver, Library, Refused};
 pub use etcd::{Etcd, RawKey};
