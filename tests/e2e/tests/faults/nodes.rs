@@ -124,7 +124,7 @@ async fn a_hundred_clients_come_back_at_once_under_load() {
         let all_back = || crowd.clients().into_iter().map(readies).sum::<usize>() >= before + 100;
         within(Duration::from_secs(10), "everybody is back", all_back).await;
         eprintln!("hundred clients: back after {:.1?}", cut.elapsed());
-        crowd.await_flow().await;
+        traffic.await_acked(300).await;
     }
     let epoch = traffic.epoch();
     let finished = Traffic::finish_all(vec![traffic, crowd], &[]).await;

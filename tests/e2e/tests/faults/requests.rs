@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::turn::{short_or_long, turn};
 
 const PARALLEL: usize = 50;
+const PACE: Duration = Duration::from_millis(20);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 fn purchase(request_id: &str) -> Value {
@@ -28,7 +29,8 @@ async fn buyer(traffic: &Traffic, url: &str) -> Client {
 async fn fifty_parallel_sends_of_one_request_on_three_nodes_commit_once() {
     let _turn = turn().await;
     let cluster = Cluster::start(ClusterOptions::default()).await;
-    let traffic = Traffic::start(&[cluster.front.url()], TrafficOptions::default()).await;
+    let options = TrafficOptions { pace: PACE, ..TrafficOptions::default() };
+    let traffic = Traffic::start(&[cluster.front.url()], options).await;
     let connecting = cluster.nodes.iter().map(|node| {
         let (traffic, url) = (&traffic, node.url());
         async move { buyer(traffic, &url).await }
@@ -52,7 +54,7 @@ async fn fifty_parallel_sends_of_one_request_on_three_nodes_commit_once() {
         assert_eq!(duplicates, PARALLEL - 1);
         let stored = cluster.stored("").await;
         assert_eq!(stored.iter().filter(|event| ids.contains(&*event.id)).count(), 1);
-        let bought = stored.iter().filter(|event| is_of(event.sender.user_id.as_deref(), "buyer"));
+        let bought = stored.iter().filter(|event| event.sender.user_id.as_deref() == Some("buyer"));
         assert_eq!(bought.count(), round + 1, "one a round");
     }
     traffic.await_acked(300).await;
@@ -65,9 +67,10 @@ async fn fifty_parallel_sends_of_one_request_on_three_nodes_commit_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_was_committed_by_a_node_that_died_before_it_answered_is_a_duplicate() {
     let _turn = turn().await;
-    let options = ClusterOptions { linked: true, ..ClusterOptions::default() };
-    let mut cluster = Cluster::start(options).await;
-    let traffic = Traffic::start(&[cluster.front.url()], TrafficOptions::default()).await;
+    let linked = ClusterOptions { linked: true, ..ClusterOptions::default() };
+    let mut cluster = Cluster::start(linked).await;
+    let options = TrafficOptions { pace: PACE, ..TrafficOptions::default() };
+    let traffic = Traffic::start(&[cluster.front.url()], options).await;
     traffic.await_flow().await;
     for round in 0..short_or_long(2, 9) {
         let victim = round % cluster.nodes.len();
@@ -84,8 +87,7 @@ async fn a_request_that_was_committed_by_a_node_that_died_before_it_answered_is_
             let id = loop {
                 let stored = cluster.stored("").await;
                 let bought = stored.iter().filter(|event| {
-                    is_of(event.sender.user_id.as_deref(), "buyer")
-                        && event.sender.connection_id == first.ready_text("connection_id")
+                    event.sender.connection_id == first.ready_text("connection_id")
                 });
                 let bought: Vec<_> = bought.collect();
                 if let [_, second] = bought.as_slice() {
@@ -112,13 +114,10 @@ async fn a_request_that_was_committed_by_a_node_that_died_before_it_answered_is_
         });
         cluster.node(victim).restart().await;
         second.disconnect().await;
+        traffic.await_acked(300).await;
     }
     let epoch = traffic.epoch();
     let finished = traffic.finish().await;
     finished.judge(&cluster.stored(&epoch).await).assert_clean("killed between commit and answer");
     cluster.stop().await;
-}
-
-fn is_of(user_id: Option<&str>, user: &str) -> bool {
-    user_id == Some(user)
 }
