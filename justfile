@@ -50,9 +50,9 @@ test-faults *arguments:
 
 # Break a cluster in random ways under live traffic for some minutes, e.g. `just soak 15 42` (a seed).
 [no-exit-message]
-soak minutes="15" seed="":
+soak minutes="15" seed="" fault="":
     cargo build -p game-realtime
-    cargo run -q -p game-realtime-e2e --bin soak -- {{ minutes }} {{ seed }}
+    cargo run -q -p game-realtime-e2e --bin soak -- {{ minutes }} "{{ seed }}" "{{ fault }}"
 
 # Measure the speed goals, each in one run beside what it is compared with, e.g. `just bench fan-out`.
 bench *names:

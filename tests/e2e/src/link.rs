@@ -22,8 +22,8 @@ pub enum Flow {
     /// Passes nothing on and closes nothing, as a network that lost the way. What it was given
     /// passes when it is open again.
     Stalled,
-    /// Passes on what the client sends and throws away what is answered. Only a
-    /// [cut](Link::cut) heals connections that have lost something.
+    /// Passes on what the client sends and throws away what is answered. Connections that have
+    /// lost something are cut when this ends: TCP never goes on after a hole.
     Deaf,
 }
 
@@ -60,7 +60,12 @@ impl Link {
 
     /// Changes what it does, for all its connections.
     pub fn set(&self, flow: Flow) {
-        self.state.send_modify(|state| state.flow = flow);
+        self.state.send_modify(|state| {
+            if state.flow == Flow::Deaf && flow != Flow::Deaf {
+                state.generation += 1;
+            }
+            state.flow = flow;
+        });
     }
 
     /// Cuts all connections there are.
@@ -111,13 +116,15 @@ async fn pump(
     mut state: watch::Receiver<State>,
     answers: bool,
 ) {
+    let generation = state.borrow().generation;
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
-        let Ok(flow) = state.wait_for(|state| state.flow != Flow::Stalled).await.map(|s| s.flow)
-        else {
+        let open = state.wait_for(|state| state.flow != Flow::Stalled).await.map(|state| *state);
+        let Ok(State { flow, generation: current }) = open else { return };
+        if current != generation {
             return;
-        };
+        }
         let lost = answers && flow == Flow::Deaf;
         let bytes = buffer.get(..count).unwrap_or_default();
         if !lost && to.write_all(bytes).await.is_err() {

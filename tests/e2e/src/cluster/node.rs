@@ -10,6 +10,8 @@ pub struct Node {
     server: Option<Server>,
     vitals: Arc<Vitals>,
     links: Vec<Link>,
+    /// What processes have logged that are gone.
+    past_log: String,
 }
 
 impl Node {
@@ -17,7 +19,7 @@ impl Node {
     pub async fn start(settings: Settings, links: Vec<Link>) -> Self {
         let server = Server::start(&settings).await;
         let vitals = Arc::new(Vitals::watch(settings.admin_port()));
-        Self { settings, server: Some(server), vitals, links }
+        Self { settings, server: Some(server), vitals, links, past_log: String::new() }
     }
 
     /// What it runs with.
@@ -58,9 +60,17 @@ impl Node {
         self.server.as_mut().expect("the node runs")
     }
 
+    /// All that it has logged, from the first start on.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let last = self.server.as_ref().map(Server::log).unwrap_or_default();
+        format!("{}{last}", self.past_log)
+    }
+
     /// Ends it as a power cut would.
     pub fn kill(&mut self) {
         if let Some(server) = self.server.take() {
+            self.past_log += &server.log();
             server.kill();
         }
     }
@@ -68,6 +78,7 @@ impl Node {
     /// Ends it in good order, if it runs.
     pub async fn terminate(&mut self) {
         if let Some(server) = self.server.take() {
+            self.past_log += &server.log();
             server.stop().await;
         }
     }

@@ -92,6 +92,17 @@ impl fmt::Display for Report {
         for Violation { check, connection, detail } in violations.iter().take(PRINTED) {
             write!(formatter, "\n{check:?}: {connection}: {detail}")?;
         }
+        // Of many, how they are spread.
+        let stretches = violations.chunk_by(|one, other| {
+            (one.check, &one.connection) == (other.check, &other.connection)
+        });
+        for stretch in stretches.filter(|stretch| stretch.len() > 1).take(PRINTED) {
+            if let [first, .., last] = stretch {
+                let (check, connection, count) = (first.check, &first.connection, stretch.len());
+                let (from, to) = (&first.detail, &last.detail);
+                write!(formatter, "\n{count} {check:?}: {connection}: from {from} to {to}")?;
+            }
+        }
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
 //! Breaks a cluster in random ways for a while, under live traffic, and says whether the promises
-//! were kept: `soak [minutes] [seed]`. Exit code 1 if not.
+//! were kept: `soak [minutes] [seed] [fault]`. Exit code 1 if not; then the nodes' logs are kept.
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
@@ -10,7 +10,7 @@ mod fault;
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
     hash::{BuildHasher as _, RandomState},
     process::ExitCode,
     time::Duration,
@@ -43,7 +43,9 @@ async fn main() -> ExitCode {
         |text| text.parse().expect("a seed is a number"),
     );
     println!("soak: {minutes} minutes, seed {seed} (just soak {minutes} {seed})");
-    let soaked = tokio::spawn(soak(Duration::from_secs_f64(minutes * 60.0), seed)).await;
+    // Only faults whose name has this in it.
+    let only = arguments.next().unwrap_or_default();
+    let soaked = tokio::spawn(soak(Duration::from_secs_f64(minutes * 60.0), seed, only)).await;
     let Ok((verdict, faults)) = soaked else {
         println!("soak: FAILED, seed {seed}: it did not get to its end");
         return ExitCode::FAILURE;
@@ -69,7 +71,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn soak(duration: Duration, seed: u64) -> (Verdict, Faults) {
+async fn soak(duration: Duration, seed: u64, only: String) -> (Verdict, Faults) {
     let options = ClusterOptions { nodes: 3, members: 3, linked: true };
     let mut cluster = Cluster::start(options).await;
     let options = TrafficOptions { pace: PACE, ..TrafficOptions::default() };
@@ -79,7 +81,7 @@ async fn soak(duration: Duration, seed: u64) -> (Verdict, Faults) {
     let started = Instant::now();
     while started.elapsed() < duration {
         traffic.await_acked(FEWEST_BETWEEN + dice.index(MOST_BETWEEN - FEWEST_BETWEEN)).await;
-        let fault = Fault::random(&mut dice);
+        let fault = Fault::random(&mut dice, &only);
         let at = started.elapsed();
         let what = fault.happen(&mut cluster, &traffic, &mut dice).await;
         let flows = traffic.await_flow().await;
@@ -96,6 +98,20 @@ async fn soak(duration: Duration, seed: u64) -> (Verdict, Faults) {
     let epoch = traffic.epoch();
     let finished = traffic.finish().await;
     let verdict = finished.judge(&cluster.stored(&epoch).await);
+    if !verdict.is_clean() {
+        keep_logs(&cluster, seed);
+    }
     cluster.stop().await;
     (verdict, faults)
+}
+
+/// Writes what the nodes have logged to where it stays.
+fn keep_logs(cluster: &Cluster, seed: u64) {
+    for (number, node) in cluster.nodes.iter().enumerate() {
+        let path = env::temp_dir().join(format!("soak-{seed}-node-{number}.log"));
+        match fs::write(&path, node.log()) {
+            Ok(()) => println!("soak: the log of node {number} is {}", path.display()),
+            Err(error) => println!("soak: the log of node {number} is lost: {error}"),
+        }
+    }
 }
