@@ -132,3 +132,49 @@ async fn pump(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client of a server that answers with what it gets, through a link.
+    async fn connected() -> (Link, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut from, mut to) = stream.split();
+            tokio::io::copy(&mut from, &mut to).await
+        });
+        let link = Link::to(port).await;
+        let client = TcpStream::connect((Ipv4Addr::LOCALHOST, link.port)).await.unwrap();
+        (link, client)
+    }
+
+    async fn say(client: &mut TcpStream, byte: u8) {
+        client.write_all(&[byte]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_stalled_link_was_given_passes_when_it_is_open_again() {
+        let (link, mut client) = connected().await;
+        say(&mut client, 1).await;
+        assert_eq!(client.read_u8().await.unwrap(), 1);
+        link.set(Flow::Stalled);
+        say(&mut client, 2).await;
+        link.set(Flow::Open);
+        assert_eq!(client.read_u8().await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_lost_something_does_not_go_on() {
+        let (link, mut client) = connected().await;
+        say(&mut client, 1).await;
+        assert_eq!(client.read_u8().await.unwrap(), 1);
+        link.set(Flow::Deaf);
+        say(&mut client, 2).await;
+        link.set(Flow::Open);
+        client.write_all(&[3]).await.ok(); // it may be cut already
+        assert!(client.read_u8().await.is_err());
+    }
+}

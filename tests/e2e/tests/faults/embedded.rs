@@ -32,7 +32,7 @@ async fn a_node_killed_ten_times_under_load_loses_nothing_it_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let mut node = Node::start(settings(&directory.path().join("events.redb")), Vec::new()).await;
     let traffic = start_traffic(&node, 0).await;
-    for _ in 0..short_or_long(KILLS, KILLS * 5) {
+    for _ in 0..short_or_long(KILLS, KILLS * 3) {
         traffic.await_acked(20 + dice.index(100)).await;
         node.kill();
         node.restart().await;

@@ -23,10 +23,10 @@ async fn a_node_catches_up_although_the_history_it_missed_is_compacted() {
     let options = TrafficOptions { padding: PADDING, ..TrafficOptions::default() };
     let traffic = Traffic::start(&urls, options).await;
     let probes = Probes::connect(&cluster, &traffic).await;
-    for _ in 0..short_or_long(1, 5) {
+    for _ in 0..short_or_long(1, 3) {
         traffic.await_acked(150).await;
         cluster.node(0).server().freeze();
-        traffic.await_acked(short_or_long(300, 2000)).await;
+        traffic.await_acked(short_or_long(300, 1000)).await;
         cluster.serving_etcd().compact().await;
         // What etcd had sent already is lost with the connection.
         cluster.node(0).links().iter().for_each(game_realtime_e2e::Link::cut);

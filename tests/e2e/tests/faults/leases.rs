@@ -20,7 +20,7 @@ async fn what_hung_on_revoked_leases_is_registered_again() {
     let traffic = Traffic::start(&[cluster.front.url()], TrafficOptions::default()).await;
     let probes = Probes::connect(&cluster, &traffic).await;
     let everybody: Vec<_> = traffic.clients().into_iter().chain(probes.clients()).collect();
-    for _ in 0..short_or_long(1, 10) {
+    for _ in 0..short_or_long(1, 5) {
         traffic.await_acked(100).await;
         cluster.await_registry(&everybody, REGISTRY_LIMIT).await;
         let connections = format!("{}/connections/", Cluster::PREFIX);

@@ -72,7 +72,7 @@ async fn a_request_that_was_committed_by_a_node_that_died_before_it_answered_is_
     let options = TrafficOptions { pace: PACE, ..TrafficOptions::default() };
     let traffic = Traffic::start(&[cluster.front.url()], options).await;
     traffic.await_flow().await;
-    for round in 0..short_or_long(2, 9) {
+    for round in 0..short_or_long(2, 6) {
         let victim = round % cluster.nodes.len();
         let request_id = format!("round {round}");
         let first = buyer(&traffic, &cluster.node(victim).url()).await;

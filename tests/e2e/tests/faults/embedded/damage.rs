@@ -44,7 +44,7 @@ async fn a_damaged_file_is_refused_loudly_or_read_whole() {
         for length in [0, 1, 100, bytes.len() / 2, bytes.len() - 4096, bytes.len() - 1] {
             damaged.push(bytes[..length].to_vec());
         }
-        for _ in 0..short_or_long(4, 40) {
+        for _ in 0..short_or_long(4, 20) {
             let mut flipped = bytes.clone();
             let place = dice.index(flipped.len());
             flipped[place] ^= 1 << dice.below(8);
