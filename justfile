@@ -43,6 +43,17 @@ test-e2e *arguments:
     cargo build -p game-realtime
     tools/test-summary -p game-realtime-e2e {{ arguments }}
 
+# Break nodes and etcd for real under live traffic, in the long form (`just test` runs a short one).
+test-faults *arguments:
+    cargo build -p game-realtime
+    GAME_REALTIME_FAULTS=long tools/test-summary -p game-realtime-e2e --test faults {{ arguments }} -- --nocapture
+
+# Break a cluster in random ways under live traffic for some minutes, e.g. `just soak 15 42` (a seed).
+[no-exit-message]
+soak minutes="15" seed="" fault="":
+    cargo build -p game-realtime
+    cargo run -q -p game-realtime-e2e --bin soak -- {{ minutes }} "{{ seed }}" "{{ fault }}"
+
 # Measure the speed goals, each in one run beside what it is compared with, e.g. `just bench fan-out`.
 bench *names:
     @tests/bench/run {{ names }}

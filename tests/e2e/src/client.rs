@@ -1,116 +1,10 @@
 //! One connected client: what it can do and what it has seen.
 
-use std::{fmt, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::{PATIENCE, driver::Shared};
-
-/// A game namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Namespace {
-    /// Identified players.
-    Private,
-    /// Anonymous visitors.
-    Guest,
-}
-
-impl Namespace {
-    /// Its name in URLs and payloads.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Private => "private",
-            Self::Guest => "guest",
-        }
-    }
-}
-
-impl fmt::Display for Namespace {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
-/// The way in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// The game namespace is the Engine.IO path.
-    Path,
-    /// The game namespace is the Socket.IO namespace.
-    Namespace,
-}
-
-/// How a client connects.
-#[derive(Debug, Clone)]
-pub struct ConnectOptions {
-    pub(crate) namespace: Namespace,
-    fields: Map<String, Value>,
-}
-
-impl ConnectOptions {
-    /// A guest with the library's default options, by namespace.
-    #[must_use]
-    pub fn guest(url: &str) -> Self {
-        Self::new(url, Namespace::Guest)
-    }
-
-    /// A player with the library's default options, by namespace.
-    #[must_use]
-    pub fn player(url: &str, token: &str) -> Self {
-        Self::new(url, Namespace::Private).with("token", token)
-    }
-
-    /// A client without a token.
-    #[must_use]
-    pub fn new(url: &str, namespace: Namespace) -> Self {
-        Self { namespace, fields: Map::new() }
-            .with("url", url)
-            .with("namespace", namespace.as_str())
-            .with("form", "namespace")
-    }
-
-    /// The way in.
-    #[must_use]
-    pub fn by(self, form: Form) -> Self {
-        self.with(
-            "form",
-            match form {
-                Form::Path => "path",
-                Form::Namespace => "namespace",
-            },
-        )
-    }
-
-    /// The transports to use, in this order, instead of the library's.
-    #[must_use]
-    pub fn over(self, transports: &[&str]) -> Self {
-        self.with("transports", transports)
-    }
-
-    /// The cursor to come back with.
-    #[must_use]
-    pub fn from_cursor(self, cursor: &str) -> Self {
-        self.with("cursor", cursor)
-    }
-
-    /// Reconnects by itself, each time with the last cursor it saw.
-    #[must_use]
-    pub fn reconnecting(self) -> Self {
-        self.with("reconnection", true).with("resume", true)
-    }
-
-    /// Any field of the driver's `connect` command.
-    #[must_use]
-    pub fn with(mut self, field: &str, value: impl serde::Serialize) -> Self {
-        self.fields.insert(field.to_owned(), json!(value));
-        self
-    }
-
-    pub(crate) fn to_command(&self) -> Value {
-        Value::Object(self.fields.clone())
-    }
-}
+use crate::{Namespace, PATIENCE, driver::Shared, event};
 
 /// An event as the client got it.
 #[derive(Debug, Clone, PartialEq)]
@@ -232,6 +126,26 @@ impl Client {
         Ok(ack.expect("the driver replies with the acknowledgement").clone())
     }
 
+    /// Sends an event with one payload and waits for the one argument of its acknowledgement.
+    ///
+    /// # Errors
+    /// `timeout` when no acknowledgement came in time.
+    pub async fn emit_within(
+        &self,
+        event: &str,
+        payload: Value,
+        patience: Duration,
+    ) -> Result<Value, String> {
+        let command = json!({
+            "op": "emit", "event": event, "args": [payload], "ack": true,
+            "timeoutMs": patience.as_millis(),
+        });
+        let reply = self.call(command).await?;
+        let answers = reply.get("ack").and_then(Value::as_array).cloned().unwrap_or_default();
+        let [answer] = answers.as_slice() else { panic!("one answer to {event}: {answers:?}") };
+        Ok(answer.clone())
+    }
+
     /// Sends an event with any arguments without asking for an acknowledgement.
     pub async fn emit_silently(&self, event: &str, args: Vec<Value>) {
         let command = json!({"op": "emit", "event": event, "args": args, "ack": false});
@@ -246,6 +160,11 @@ impl Client {
     /// Cuts the connection without a goodbye.
     pub async fn close_transport(&self) {
         self.call(json!({"op": "close_transport"})).await.expect("the client is connected");
+    }
+
+    /// As [`close_transport`](Self::close_transport), unless it is cut off anyway.
+    pub async fn cut_if_connected(&self) {
+        self.call(json!({"op": "close_transport"})).await.ok();
     }
 
     /// Waits until the transport is WebSocket.
@@ -264,6 +183,38 @@ impl Client {
     #[must_use]
     pub fn events(&self) -> Vec<Received> {
         events(&self.driver.observations_of(&self.name)).cloned().collect()
+    }
+
+    /// Whether it has got such an event. Looks at the newest first.
+    #[must_use]
+    pub fn saw(&self, what: impl Fn(&Received) -> bool) -> bool {
+        self.driver.look_at(&self.name, |seen| newest_first(seen).any(what))
+    }
+
+    /// How many events of a name it has got.
+    #[must_use]
+    pub fn count_events(&self, name: &str) -> usize {
+        let is_it = |received: &&Received| received.name == name;
+        self.driver.look_at(&self.name, |seen| newest_first(seen).filter(is_it).count())
+    }
+
+    /// The payload of its last `core.game.connection.ready`.
+    #[must_use]
+    pub fn last_ready(&self) -> Value {
+        self.driver.look_at(&self.name, |seen| {
+            let ready = newest_first(seen).find(|received| received.name == event::READY);
+            ready.map_or_else(|| self.ready.clone(), |received| received.payload().clone())
+        })
+    }
+
+    /// How often something has happened to the connection.
+    #[must_use]
+    pub fn count_lifecycle(&self, name: &str) -> usize {
+        let is_it = |observation: &&Observation| match observation {
+            Observation::Lifecycle(lifecycle) => lifecycle.name == name,
+            Observation::Event(_) => false,
+        };
+        self.driver.look_at(&self.name, |seen| seen.iter().filter(is_it).count())
     }
 
     /// Waits for an event.
@@ -293,6 +244,19 @@ impl Client {
         })
     }
 
+    /// Waits until it has got so many events besides `ready`, and returns all of them.
+    ///
+    /// # Panics
+    /// When they do not come.
+    pub async fn await_domain_events(&self, count: usize) -> Vec<Received> {
+        let domain = |seen: &[Observation]| {
+            let found = || events(seen).filter(|received| received.name != event::READY);
+            (found().count() >= count).then(|| found().cloned().collect())
+        };
+        let found: Option<Vec<_>> = self.driver.await_observation(&self.name, domain).await;
+        found.unwrap_or_else(|| panic!("{} waits in vain for {count} events", self.name))
+    }
+
     /// Waits for something to happen to the connection.
     ///
     /// # Panics
@@ -320,6 +284,13 @@ impl Client {
 
 fn events(seen: &[Observation]) -> impl Iterator<Item = &Received> {
     seen.iter().filter_map(|observation| match observation {
+        Observation::Event(received) => Some(received),
+        Observation::Lifecycle(_) => None,
+    })
+}
+
+fn newest_first(seen: &[Observation]) -> impl Iterator<Item = &Received> {
+    seen.iter().rev().filter_map(|observation| match observation {
         Observation::Event(received) => Some(received),
         Observation::Lifecycle(_) => None,
     })

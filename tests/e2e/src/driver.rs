@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use crate::{
-    PATIENCE,
-    client::{Client, ConnectOptions, Observation},
+    ConnectOptions, PATIENCE,
+    client::{Client, Observation},
 };
 
 /// Commands on their way to the process.
@@ -154,6 +154,12 @@ impl Shared {
     pub(crate) fn observations_of(&self, client: &str) -> Vec<Observation> {
         let observations = self.observations.lock().expect("no holder panics");
         observations.get(client).cloned().unwrap_or_default()
+    }
+
+    /// Looks at what a client has seen so far.
+    pub(crate) fn look_at<T>(&self, client: &str, look: impl FnOnce(&[Observation]) -> T) -> T {
+        let observations = self.observations.lock().expect("no holder panics");
+        look(observations.get(client).map_or(&[][..], Vec::as_slice))
     }
 
     /// Looks at what a client has seen, now and whenever it has seen more, until `find` is content.

@@ -13,23 +13,40 @@
 )]
 
 mod client;
+mod cluster;
+mod connect_options;
+mod dice;
 mod driver;
 mod etcd;
+mod front;
 mod http;
+mod link;
 mod port;
+mod reader;
 mod server;
+mod signal;
 mod token;
+mod traffic;
+mod vitals;
 
 pub mod shape;
 pub mod validator;
 
-pub use client::{Client, ConnectOptions, Form, Lifecycle, Namespace, Received};
+pub use client::{Client, Lifecycle, Received};
+pub use cluster::{Cluster, ClusterOptions, Node};
+pub use connect_options::{ConnectOptions, Form, Namespace};
+pub use dice::Dice;
 pub use driver::{Driver, Library, Refused};
-pub use etcd::Etcd;
+pub use etcd::{Etcd, RawKey};
+pub use front::Front;
 pub use http::{Response, get, get_with_headers};
+pub use link::{Flow, Link};
 pub use port::free_port;
+pub use reader::read_all;
 pub use server::{Server, Settings, Store};
 pub use token::{SECRET, mint, mint_expired, mint_with_secret};
+pub use traffic::{Finished, Sent, Traffic, TrafficOptions, Verdict};
+pub use vitals::Vitals;
 
 /// How long a test waits for anything before it fails. Generous: the machine may be busy.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -13,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-use crate::{PATIENCE, Response, SECRET, free_port, get};
+use crate::{PATIENCE, Response, SECRET, free_port, get, signal::signal};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How much of a failed server's log is worth reading.
@@ -41,6 +41,7 @@ pub struct Settings {
     port: u16,
     admin_port: u16,
     lines: Vec<(String, String)>,
+    small_disk: Option<(PathBuf, usize)>,
 }
 
 impl Settings {
@@ -48,7 +49,7 @@ impl Settings {
     #[must_use]
     pub fn new(store: &Store) -> Self {
         let (port, admin_port) = (free_port(), free_port());
-        let settings = Self { port, admin_port, lines: Vec::new() }
+        let settings = Self { port, admin_port, lines: Vec::new(), small_disk: None }
             .with("http.host", "127.0.0.1")
             .with_toml("http.port", &port.to_string())
             .with("admin.host", "127.0.0.1")
@@ -77,6 +78,35 @@ impl Settings {
         self.lines.retain(|(name, _)| name != key);
         self.lines.push((key.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Gives the process, and nobody else, a file system of so many bytes in memory at `directory`.
+    /// It is gone with the process. Needs the right to mount.
+    #[must_use]
+    pub fn with_small_disk(mut self, directory: &Path, bytes: usize) -> Self {
+        self.small_disk = Some((directory.to_owned(), bytes));
+        self
+    }
+
+    /// The public port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The admin port.
+    #[must_use]
+    pub fn admin_port(&self) -> u16 {
+        self.admin_port
+    }
+
+    fn command(&self) -> Command {
+        let Some((directory, bytes)) = &self.small_disk else { return Command::new(binary()) };
+        let mut command = Command::new("unshare");
+        let mount = format!("mount -t tmpfs -o size={bytes} tmpfs \"$0\" && exec \"$@\"");
+        command.args(["--mount", "--propagation", "private", "sh", "-c"]).arg(mount);
+        command.arg(directory).arg(binary());
+        command
     }
 }
 
@@ -107,7 +137,7 @@ impl Server {
         });
         fs::write(&config, text).expect("the directory can be written to");
         let file = |name| File::create(directory.path().join(name)).expect("a new file");
-        let mut command = Command::new(binary());
+        let mut command = settings.command();
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("GAME_REALTIME_") {
                 command.env_remove(name);
@@ -127,15 +157,23 @@ impl Server {
 
     /// Waits until `/readyz` says 200.
     pub async fn await_ready(&mut self) {
+        if let Some(status) = self.ready_or_ended().await {
+            panic!("the server ended at once: {status}");
+        }
+    }
+
+    /// Waits until `/readyz` says 200, or the process has ended: then with what.
+    pub async fn ready_or_ended(&mut self) -> Option<ExitStatus> {
         let ready = async {
             while self.admin("/readyz").await.is_none_or(|response| response.status != 200) {
                 if let Some(status) = self.exited() {
-                    panic!("the server ended at once: {status}");
+                    return Some(status);
                 }
                 sleep(POLL_INTERVAL).await;
             }
+            None
         };
-        timeout(PATIENCE, ready).await.expect("the server becomes ready");
+        timeout(PATIENCE, ready).await.expect("the server becomes ready or ends")
     }
 
     /// What clients connect to.
@@ -162,11 +200,24 @@ impl Server {
 
     /// Asks the process to end, as an orchestrator does.
     pub fn terminate(&self) {
-        let status = Command::new("kill")
-            .args(["-TERM", &self.process.id().to_string()])
-            .status()
-            .expect("kill runs");
-        assert!(status.success(), "kill -TERM failed");
+        signal(&self.process, "TERM");
+    }
+
+    /// Stops the process without ending it.
+    pub fn freeze(&self) {
+        signal(&self.process, "STOP");
+    }
+
+    /// Lets a frozen process go on.
+    pub fn thaw(&self) {
+        signal(&self.process, "CONT");
+    }
+
+    /// A file as the process sees it, small disk included.
+    #[must_use]
+    pub fn path_inside(&self, path: &Path) -> PathBuf {
+        let root = Path::new("/proc").join(self.process.id().to_string()).join("root");
+        root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// Waits until the process has ended by itself.
@@ -226,9 +277,12 @@ fn binary() -> &'static Path {
         if let Some(path) = env::var_os("GAME_REALTIME_E2E_BINARY") {
             return path.into();
         }
-        // <target>/<profile>/deps/<this test>
-        let test = env::current_exe().expect("a test has a path");
-        let profile = test.ancestors().nth(2).expect("tests are built into <profile>/deps");
+        // <target>/<profile>/deps/<this test>, or <target>/<profile>/<this program>
+        let program = env::current_exe().expect("a program has a path");
+        let directory = program.parent().expect("it is in a directory");
+        let profile =
+            if directory.ends_with("deps") { directory.parent() } else { Some(directory) };
+        let profile = profile.expect("tests are built into <profile>/deps");
         let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         build.args(["build", "--quiet", "-p", "game-realtime"]);
         if profile.ends_with("release") {

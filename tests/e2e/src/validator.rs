@@ -1,8 +1,8 @@
 //! Says whether what the clients saw is what the contract promises: one order, exactly once,
 //! without a hole, to nobody else, and nothing acknowledged lost.
 //!
-//! Give it what every connection received ([`ConnectionLog`]) and what was acknowledged
-//! ([`Acked`]); it finds every breach rather than the first.
+//! Give it what every connection received ([`ConnectionLog`]), what was acknowledged ([`Acked`])
+//! and, if you can, a final read of the store; it finds every breach rather than the first.
 
 mod log;
 mod report;
@@ -36,6 +36,7 @@ pub fn validate(logs: &[ConnectionLog], acked: &[Acked], committed: &[Delivery])
         }
         check_order(log, &mut report);
     }
+    check_resumes(logs, &mut report);
     check_sent_order(acked, &mut report);
     let known = know(logs, acked, committed, &mut report);
     report.events = known.len();
@@ -45,6 +46,48 @@ pub fn validate(logs: &[ConnectionLog], acked: &[Acked], committed: &[Delivery])
         check_holes(log, &known, &acked_ids, &mut report);
     }
     report
+}
+
+/// As [`validate`], with everything that is in the store in the end: what was acknowledged or
+/// delivered must be there, and what is there must have been delivered.
+#[must_use]
+pub fn validate_against_store(
+    logs: &[ConnectionLog],
+    acked: &[Acked],
+    stored: &[Delivery],
+) -> Report {
+    let mut report = validate(logs, acked, stored);
+    let ids: HashSet<&str> = stored.iter().map(|event| event.id.as_str()).collect();
+    for ack in acked.iter().filter(|ack| !ids.contains(ack.event.id.as_str())) {
+        let detail = format!("{} was acknowledged and is not stored", ack.event.id);
+        report.add(Check::Stored, &ack.event.sender.connection_id, detail);
+    }
+    for log in logs {
+        for event in log.deliveries.iter().filter(|event| !ids.contains(event.id.as_str())) {
+            let detail = format!("{} was delivered and is not stored", event.id);
+            report.add(Check::Stored, &log.name, detail);
+        }
+    }
+    report
+}
+
+/// Resumable: the next connection of a client begins where the one before was cut off.
+fn check_resumes(logs: &[ConnectionLog], report: &mut Report) {
+    for pair in logs.windows(2) {
+        let [before, after] = pair else { continue };
+        if before.client != after.client {
+            continue;
+        }
+        if after.recovery != "recovered" {
+            let detail = format!("{} although it came with {}", after.recovery, before.left());
+            report.add(Check::Resumable, &after.name, detail);
+        } else if after.joined != *before.left() {
+            let detail = format!("goes on from {}, not {}", after.joined, before.left());
+            report.add(Check::Resumable, &after.name, detail);
+        } else {
+            report.resumes += 1;
+        }
+    }
 }
 
 /// Ordered, unique: positions only grow, starting after where the connection joined.

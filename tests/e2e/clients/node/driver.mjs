@@ -7,7 +7,7 @@
 //
 // connect          client, version (2, 3, 4), url, form ("path", "namespace"), namespace, base?,
 //                  transports?, token?, cursor?, auth?, headers?, query?, reconnection?, resume?,
-//                  options?, timeoutMs?
+//                  insist?, options?, timeoutMs?
 //                  answers when core.game.connection.ready is here, or with the refusal's message
 // emit             client, event, args, ack, timeoutMs?   answers with {ack: [...]}, if asked for
 // disconnect       client                                 says goodbye and forgets the client
@@ -16,8 +16,9 @@
 // state            client
 // quit
 //
-// With `resume`, a reconnecting client comes back with the last cursor it saw. In `args`,
-// {"$binary": "<base64>"} stands for a Buffer, both ways.
+// With `resume`, a reconnecting client comes back with the last cursor it saw. With `insist`, one that
+// is refused for a while when it comes back tries again, which the libraries leave to the game. In
+// `args`, {"$binary": "<base64>"} stands for a Buffer, both ways.
 import { Agent } from "node:http";
 import { createRequire } from "node:module";
 import readline from "node:readline";
@@ -35,6 +36,8 @@ const SERVER_EVENTS = [
   "error",
 ];
 const DEFAULT_TIMEOUT_MS = 10_000;
+const RETRYABLE = new Set(["rate_limited", "too_many_connections", "unavailable", "internal"]);
+const INSIST_DELAY_MS = 200;
 
 const send = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
@@ -131,7 +134,10 @@ class Client {
       engine.once("upgrade", () => lifecycle("upgrade", { transport: engine.transport.name }));
     });
     socket.on("disconnect", (reason) => lifecycle("disconnect", { reason }));
-    socket.on("connect_error", (error) => lifecycle("connect_error", { reason: messageOf(error) }));
+    socket.on("connect_error", (error) => {
+      lifecycle("connect_error", { reason: messageOf(error) });
+      if (command.insist && !socket.active && RETRYABLE.has(messageOf(error))) this.#insist();
+    });
     // 2.x repeats the manager's events on the socket, so both would report twice.
     socket.io.on("reconnect_attempt", () => {
       if (this.version === 2 && command.resume && this.cursor !== undefined) {
@@ -141,6 +147,12 @@ class Client {
       lifecycle("reconnect_attempt");
     });
     socket.io.on("reconnect", () => lifecycle("reconnect"));
+  }
+
+  #insist() {
+    setTimeout(() => {
+      if (clients.get(this.name) === this) this.socket.connect();
+    }, INSIST_DELAY_MS);
   }
 
   ready(timeoutMs) {

@@ -140,12 +140,16 @@ impl Acked {
 pub struct ConnectionLog {
     /// How reports call it.
     pub name: String,
+    /// Which of the clients it was a connection of; one may have had several, in order.
+    pub client: String,
     /// The game namespace.
     pub namespace: Namespace,
     /// The player; `None` for a guest.
     pub user_id: Option<String>,
     /// The connection.
     pub connection_id: String,
+    /// `ready.recovery.status`.
+    pub recovery: String,
     /// `ready.cursor`: everything after it is owed.
     pub joined: Cursor,
     /// Whether it was still connected, and had got all it was to get, when the log was taken.
@@ -170,7 +174,7 @@ impl ConnectionLog {
                     last.stayed = false;
                 }
                 let name = format!("{}#{}", client.name(), logs.len() + 1);
-                logs.push(Self::begin(name, client.namespace(), received.payload(), stayed));
+                logs.push(Self::begin(client, name, received.payload(), stayed));
                 continue;
             }
             let log = logs.last_mut();
@@ -183,11 +187,26 @@ impl ConnectionLog {
         logs
     }
 
-    fn begin(name: String, namespace: Namespace, ready: &Value, stayed: bool) -> Self {
+    /// The last cursor that the client saw on this connection: what it comes back with.
+    #[must_use]
+    pub fn left(&self) -> &Cursor {
+        self.deliveries.last().map_or(&self.joined, |delivery| &delivery.cursor)
+    }
+
+    fn begin(client: &Client, name: String, ready: &Value, stayed: bool) -> Self {
         let Sender { user_id, connection_id } =
             Sender::parse(ready).expect("ready has a connection id");
-        let joined = Cursor::parse(shape::text(ready, "cursor")).expect("ready has a cursor");
-        let (deliveries, malformed) = (Vec::new(), Vec::new());
-        Self { name, namespace, user_id, connection_id, joined, stayed, deliveries, malformed }
+        Self {
+            name,
+            client: client.name().to_owned(),
+            namespace: client.namespace(),
+            user_id,
+            connection_id,
+            recovery: shape::text(shape::field(ready, "recovery"), "status").to_owned(),
+            joined: Cursor::parse(shape::text(ready, "cursor")).expect("ready has a cursor"),
+            stayed,
+            deliveries: Vec::new(),
+            malformed: Vec::new(),
+        }
     }
 }

@@ -24,6 +24,10 @@ pub enum Check {
     AckConsistent,
     /// Events of one connection commit in the order sent.
     SentOrder,
+    /// A client that comes back goes on exactly where it was cut off.
+    Resumable,
+    /// What was acknowledged or delivered is in the store, as it was told.
+    Stored,
     /// Everything that arrives is as the contract says.
     WellFormed,
 }
@@ -44,6 +48,8 @@ pub struct Violation {
 pub struct Report {
     /// Connections looked at.
     pub connections: usize,
+    /// How often clients came back and recovered.
+    pub resumes: usize,
     /// Acknowledgements looked at.
     pub acked: usize,
     /// Different events seen.
@@ -63,6 +69,12 @@ impl Report {
         assert!(self.violations.is_empty(), "{self}");
     }
 
+    /// How many breaches of a check there are.
+    #[must_use]
+    pub fn count(&self, check: Check) -> usize {
+        self.violations.iter().filter(|violation| violation.check == check).count()
+    }
+
     pub(super) fn add(&mut self, check: Check, connection: &str, detail: String) {
         self.violations.push(Violation { check, connection: connection.to_owned(), detail });
     }
@@ -70,15 +82,26 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connections, acked, events, deliveries, violations } = self;
+        let Self { connections, resumes, acked, events, deliveries, violations } = self;
         write!(
             formatter,
-            "{connections} connections, {acked} acknowledgements, {events} events, {deliveries} \
+            "{connections} connections, {resumes} resumes, {acked} acknowledgements, {events} events, {deliveries} \
              deliveries, {} violations",
             violations.len()
         )?;
         for Violation { check, connection, detail } in violations.iter().take(PRINTED) {
             write!(formatter, "\n{check:?}: {connection}: {detail}")?;
+        }
+        // Of many, how they are spread.
+        let stretches = violations.chunk_by(|one, other| {
+            (one.check, &one.connection) == (other.check, &other.connection)
+        });
+        for stretch in stretches.filter(|stretch| stretch.len() > 1).take(PRINTED) {
+            if let [first, .., last] = stretch {
+                let (check, connection, count) = (first.check, &first.connection, stretch.len());
+                let (from, to) = (&first.detail, &last.detail);
+                write!(formatter, "\n{count} {check:?}: {connection}: from {from} to {to}")?;
+            }
         }
         Ok(())
     }

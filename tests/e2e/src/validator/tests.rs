@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Acked, Check, ConnectionLog, Cursor, Delivery, Report, Sender, validate};
+use super::{
+    Acked, Check, ConnectionLog, Cursor, Delivery, Report, Sender, validate, validate_against_store,
+};
 use crate::{Namespace, Received, event};
 
 /// Alice on two connections, Bob, two guests, and one event of each kind.
@@ -24,9 +26,11 @@ fn cursor(revision: u64, index: u32) -> Cursor {
 fn log(name: &str, user: Option<&str>) -> ConnectionLog {
     ConnectionLog {
         name: name.to_owned(),
+        client: name.to_owned(),
         namespace: if user.is_some() { Namespace::Private } else { Namespace::Guest },
         user_id: user.map(str::to_owned),
         connection_id: format!("connection of {name}"),
+        recovery: "fresh".to_owned(),
         joined: cursor(10, 0),
         stayed: true,
         deliveries: Vec::new(),
@@ -158,6 +162,49 @@ fn an_event_that_only_the_store_knows_is_missed() {
     let report = validate(&world.logs, &world.acked, &committed);
     assert_eq!(report.violations.len(), 2, "both of Alice's connections: {report}");
     assert_eq!(report.violations[0].check, Check::Reliable);
+}
+
+#[test]
+fn an_event_that_is_not_in_the_store_is_found() {
+    let world = World::new();
+    let mut stored: Vec<_> = world.acked.iter().map(|ack| ack.event.clone()).collect();
+    validate_against_store(&world.logs, &world.acked, &stored).assert_clean();
+    stored.remove(2);
+    let report = validate_against_store(&world.logs, &world.acked, &stored);
+    assert_eq!(report.count(Check::Stored), 3, "acknowledged, and at both of Alice's: {report}");
+    let report = validate_against_store(&world.logs, &[], &stored);
+    assert_eq!(report.count(Check::Stored), 2, "delivered to both of Alice's: {report}");
+}
+
+/// Cuts Bob off after his first event, so that he has a second connection.
+fn cut_bob_off(world: &mut World) {
+    let bob = &mut world.logs[BOB];
+    let mut back = bob.clone();
+    back.deliveries = bob.deliveries.split_off(1);
+    bob.stayed = false;
+    back.connection_id = "another connection of bob".to_owned();
+    back.recovery = "recovered".to_owned();
+    back.joined = bob.left().clone();
+    world.logs.insert(BOB + 1, back);
+}
+
+#[test]
+fn a_client_that_comes_back_must_go_on_where_it_was_cut_off() {
+    let mut world = World::new();
+    cut_bob_off(&mut world);
+    assert_eq!(world.report().resumes, 1);
+    assert!(!world.failing().contains(&Check::Resumable), "{}", world.report());
+
+    let mut world = World::new();
+    cut_bob_off(&mut world);
+    world.logs[BOB + 1].recovery = "gap".to_owned();
+    assert!(world.failing().contains(&Check::Resumable));
+
+    let mut world = World::new();
+    cut_bob_off(&mut world);
+    world.logs[BOB + 1].deliveries.remove(0);
+    world.logs[BOB + 1].joined = cursor(11, 2);
+    assert!(world.failing().contains(&Check::Resumable));
 }
 
 #[test]
