@@ -2,5 +2,8 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
 
 mod contract;
+mod leases;
+mod nospace;
+mod reconciliation;
 mod support;
 mod volume;

@@ -1,0 +1,65 @@
+//! etcd has used up its space quota.
+
+use std::{sync::Arc, time::Duration};
+
+use game_realtime_application::ports::{AppendError, StoreErrorKind};
+use game_realtime_contract::{ConnectionBuilder, EventBuilder, WallClock};
+use game_realtime_domain::EventType;
+
+use crate::support::{Member, Raw, Recorder, config, node, options, until};
+
+const QUOTA: &str = "--quota-backend-bytes=8388608";
+const GAUGE: &str = "game_realtime_store_nospace";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn without_room_events_are_refused_and_the_node_recovers_by_itself() {
+    let recorder = Recorder::default();
+    let _installed = metrics::set_default_local_recorder(&recorder);
+    let etcd = Member::start(&[QUOTA]).await;
+    let config = config(&etcd.endpoint());
+    let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
+    let store = node(&config, options(), Arc::new(WallClock));
+    let alice = ConnectionBuilder::player("alice").build();
+    let gone = ConnectionBuilder::player("gone").build();
+    for connection in [&alice, &gone] {
+        store.connections().save(connection).await.expect("registered");
+    }
+    let text = "x".repeat(30_000);
+    let events = store.events();
+    let append = || events.append(EventBuilder::from(&alice).broadcast(&text));
+
+    let refused = loop {
+        if let Err(refused) = append().await {
+            break refused;
+        }
+    };
+    let AppendError::Store(refused) = refused else { panic!("{refused}") };
+    assert_eq!(refused.kind, StoreErrorKind::Unavailable);
+    assert!(raw.has_alarm().await);
+    assert!((recorder.gauge(GAUGE) - 1.0).abs() < f64::EPSILON);
+    assert!(store.health().check().await.is_err());
+    // What was there can be read, and who leaves is gone.
+    assert!(!store.events().list(EventType::Broadcast, 5).await.expect("reads work").is_empty());
+    store.feed().recent(Duration::from_secs(600), 5).await.expect("the feed is read");
+    store.connections().delete(&gone).await.ok();
+    until("who left is gone", PATIENCE, || async { raw.count("connections").await == 1 }).await;
+
+    // An operator makes room.
+    raw.delete("events").await;
+    raw.make_room().await;
+    let took = until("events are taken again", PATIENCE, || async { append().await.is_ok() }).await;
+    println!("events are taken {took:?} after room was made");
+    until("the node is ready", PATIENCE, || async { store.health().check().await.is_ok() }).await;
+    assert!(recorder.gauge(GAUGE).abs() < f64::EPSILON);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn the_gauge_says_that_there_is_room_from_the_start() {
+    let recorder = Recorder::default();
+    let _installed = metrics::set_default_local_recorder(&recorder);
+    let _store = node(&config("http://127.0.0.1:1"), options(), Arc::new(WallClock));
+    assert!(recorder.has(GAUGE));
+    assert!(recorder.gauge(GAUGE).abs() < f64::EPSILON);
+}
