@@ -4,7 +4,7 @@
 //! transactions that fill up while the last is on its way (`batch`); everything it hears comes
 //! through one watch (`event_feed`). `keys` is the only home of keys, `records` of stored
 //! formats. What a node registers hangs on its `leases`, which `keeper` keeps alive
-//! and `mender` puts right.
+//! and `mender` puts right; `pruner` forgets old events.
 //!
 //! Never here: what an event means. A new event type needs one arm in `keys`.
 
@@ -25,6 +25,7 @@ mod local_registry;
 mod log_reader;
 mod logical_clock;
 mod mender;
+mod pruner;
 mod read_back;
 mod reconciler;
 mod records;

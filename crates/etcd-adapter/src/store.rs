@@ -27,6 +27,7 @@ use crate::{
     log_reader::LogReader,
     logical_clock::LogicalClock,
     mender::Mender,
+    pruner::{Pruner, Retention},
     reconciler::Reconciler,
     write_queue::WriteQueue,
     writer::Writer,
@@ -37,6 +38,12 @@ use crate::{
 pub struct Options {
     /// Whose registrations these are.
     pub node_id: NodeId,
+    /// Younger events are kept.
+    pub retention: Duration,
+    /// Younger events are kept, and nobody is ever told that they are gone.
+    pub replay_window: Duration,
+    /// So many of the newest events are kept, however old they are.
+    pub kept_events: usize,
     /// How long a `request_id` is remembered at least.
     pub idempotency_window: Duration,
 }
@@ -115,6 +122,16 @@ impl EtcdStore {
         tasks.spawn(stop.clone().run_until_cancelled_owned(keeper.run()));
         tasks.spawn(stop.clone().run_until_cancelled_owned(mender.run()));
         let log = LogReader { cluster: Arc::clone(&cluster), keys: keys.clone(), stamps };
+        let pruner = Pruner {
+            cluster: Arc::clone(&cluster),
+            log: log.clone(),
+            retention: Retention {
+                age: options.retention.max(options.replay_window),
+                replay_window: options.replay_window,
+                events: options.kept_events,
+            },
+        };
+        tasks.spawn(stop.clone().run_until_cancelled_owned(pruner.run()));
         Ok(Self {
             events: Arc::new(EtcdEventRepository { writes: writes.clone(), log: log.clone() }),
             connections: Arc::new(EtcdConnectionRepository {

@@ -5,5 +5,6 @@ mod contract;
 mod leases;
 mod nospace;
 mod reconciliation;
+mod retention;
 mod support;
 mod volume;

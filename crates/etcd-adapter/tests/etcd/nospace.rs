@@ -3,23 +3,27 @@
 use std::{sync::Arc, time::Duration};
 
 use game_realtime_application::ports::{AppendError, StoreErrorKind};
-use game_realtime_contract::{ConnectionBuilder, EventBuilder, WallClock};
-use game_realtime_domain::EventType;
+use game_realtime_contract::{ConnectionBuilder, EventBuilder, ManualClock, WallClock};
+use game_realtime_domain::{EventType, Timestamp};
 
 use crate::support::{Member, Raw, Recorder, config, node, options, until};
 
 const QUOTA: &str = "--quota-backend-bytes=8388608";
 const GAUGE: &str = "game_realtime_store_nospace";
+/// Events of 30 000 bytes that will be old: half of what there is room for.
+const OLD: usize = 150;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn without_room_events_are_refused_and_the_node_recovers_by_itself() {
+async fn without_room_events_are_refused_pruning_works_and_the_node_recovers() {
     let recorder = Recorder::default();
     let _installed = metrics::set_default_local_recorder(&recorder);
     let etcd = Member::start(&[QUOTA]).await;
     let config = config(&etcd.endpoint());
     let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
-    let store = node(&config, options(), Arc::new(WallClock));
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_795_000_000_000)));
+    let options = || game_realtime_etcd_adapter::Options { kept_events: 5, ..options() };
+    let store = node(&config, options(), Arc::clone(&clock) as _);
     let alice = ConnectionBuilder::player("alice").build();
     let gone = ConnectionBuilder::player("gone").build();
     for connection in [&alice, &gone] {
@@ -28,6 +32,21 @@ async fn without_room_events_are_refused_and_the_node_recovers_by_itself() {
     let text = "x".repeat(30_000);
     let events = store.events();
     let append = || events.append(EventBuilder::from(&alice).broadcast(&text));
+
+    // Some that will be old, and some that will not.
+    for _ in 0..OLD {
+        append().await.expect("there is room");
+    }
+    clock.advance(Duration::from_secs(22 * 3600));
+    for _ in 0..10 {
+        append().await.expect("there is room");
+    }
+    // Not old enough to go, old enough for the marker to run ahead.
+    let early = node(&config, options(), Arc::clone(&clock) as _);
+    let marker = format!("{}/pruned", config.prefix);
+    until("the marker runs ahead", PATIENCE, || raw.has(&marker)).await;
+    early.close().await;
+    assert_eq!(raw.count("events").await, OLD + 10);
 
     let refused = loop {
         if let Err(refused) = append().await {
@@ -45,13 +64,20 @@ async fn without_room_events_are_refused_and_the_node_recovers_by_itself() {
     store.connections().delete(&gone).await.ok();
     until("who left is gone", PATIENCE, || async { raw.count("connections").await == 1 }).await;
 
-    // An operator makes room.
-    raw.delete("events").await;
+    // Time passes: a node prunes what is old by now, although the marker cannot be written.
+    clock.advance(Duration::from_secs(2 * 3600 + 60));
+    let before = raw.count("events").await;
+    let late = node(&config, options(), Arc::clone(&clock) as _);
+    until("events are pruned", PATIENCE, || async { raw.count("events").await == before - OLD })
+        .await;
+    assert!(raw.has_alarm().await);
+
     raw.make_room().await;
     let took = until("events are taken again", PATIENCE, || async { append().await.is_ok() }).await;
     println!("events are taken {took:?} after room was made");
     until("the node is ready", PATIENCE, || async { store.health().check().await.is_ok() }).await;
     assert!(recorder.gauge(GAUGE).abs() < f64::EPSILON);
+    late.close().await;
     store.close().await;
 }
 

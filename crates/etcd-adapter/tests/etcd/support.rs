@@ -43,7 +43,13 @@ pub(crate) fn config(endpoint: &str) -> Config {
 
 /// The defaults, for a node of its own.
 pub(crate) fn options() -> Options {
-    Options { node_id: NodeId(unique_id()), idempotency_window: Duration::from_secs(24 * 3600) }
+    Options {
+        node_id: NodeId(unique_id()),
+        retention: Duration::from_secs(24 * 3600),
+        replay_window: Duration::from_secs(600),
+        kept_events: 10_000,
+        idempotency_window: Duration::from_secs(24 * 3600),
+    }
 }
 
 /// A fresh, empty store.

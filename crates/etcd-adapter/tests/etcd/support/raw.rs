@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use etcd_client::{
-    AlarmAction, AlarmOptions, AlarmType, Client, CompactionOptions, DeleteOptions, GetOptions,
-    KeyValue,
+    AlarmAction, AlarmOptions, AlarmType, Client, CompactionOptions, GetOptions, KeyValue,
 };
 
 /// A client of its own, for the keys below a prefix.
@@ -46,13 +45,6 @@ impl Raw {
 
     pub(crate) async fn revoke(&self, lease: i64) {
         self.client.lease_client().revoke(lease).await.expect("the lease is revoked");
-    }
-
-    /// Deletes everything below a directory of the prefix.
-    pub(crate) async fn delete(&self, directory: &str) {
-        let key = format!("{}/{directory}/", self.prefix);
-        let options = DeleteOptions::new().with_prefix();
-        self.client.kv_client().delete(key, Some(options)).await.expect("etcd deletes");
     }
 
     pub(crate) async fn has_alarm(&self) -> bool {
