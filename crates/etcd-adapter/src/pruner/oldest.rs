@@ -123,8 +123,8 @@ impl<'a> Oldest<'a> {
 }
 
 impl Portion<'_> {
-    /// Deletes them and says how many were still there: fewer if somebody else deletes, too. None
-    /// if the marker was moved meanwhile, or an event came late.
+    /// Deletes them and says how many it deleted: fewer than there were if somebody else deletes,
+    /// too, and 0 if somebody has moved the marker or an event came late.
     pub(super) async fn delete(&self, marker: &Marker<'_>) -> Result<usize, StoreError> {
         if !self.cluster.space().is_exhausted() {
             match self.delete_guarded(marker).await {

@@ -4,6 +4,7 @@
 mod contract;
 mod leases;
 mod nospace;
+mod outage;
 mod reconciliation;
 mod retention;
 mod support;

@@ -6,7 +6,7 @@ use game_realtime_application::ports::{AppendError, StoreErrorKind};
 use game_realtime_contract::{ConnectionBuilder, EventBuilder, ManualClock, WallClock};
 use game_realtime_domain::{EventType, Timestamp};
 
-use crate::support::{Member, Raw, Recorder, config, node, options, until};
+use crate::support::{Errors, Member, Raw, Recorder, config, node, options, until};
 
 const QUOTA: &str = "--quota-backend-bytes=8388608";
 const GAUGE: &str = "game_realtime_store_nospace";
@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 async fn without_room_events_are_refused_pruning_works_and_the_node_recovers() {
     let recorder = Recorder::default();
     let _installed = metrics::set_default_local_recorder(&recorder);
+    let errors = Errors::default();
+    let _subscribed = tracing::subscriber::set_default(errors.clone());
     let etcd = Member::start(&[QUOTA]).await;
     let config = config(&etcd.endpoint());
     let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
@@ -58,6 +60,12 @@ async fn without_room_events_are_refused_pruning_works_and_the_node_recovers() {
     assert!(raw.has_alarm().await);
     assert!((recorder.gauge(GAUGE) - 1.0).abs() < f64::EPSILON);
     assert!(store.health().check().await.is_err());
+    for _ in 0..20 {
+        append().await.expect_err("there is no room");
+    }
+    let lines = errors.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("etcdctl alarm disarm"), "{lines:?}");
     // What was there can be read, and who leaves is gone.
     assert!(!store.events().list(EventType::Broadcast, 5).await.expect("reads work").is_empty());
     store.feed().recent(Duration::from_secs(600), 5).await.expect("the feed is read");
@@ -75,8 +83,10 @@ async fn without_room_events_are_refused_pruning_works_and_the_node_recovers() {
     raw.make_room().await;
     let took = until("events are taken again", PATIENCE, || async { append().await.is_ok() }).await;
     println!("events are taken {took:?} after room was made");
+    // Noticed by the node itself, before anybody asks.
+    until("the gauge is down", PATIENCE, || async { recorder.gauge(GAUGE).abs() < f64::EPSILON })
+        .await;
     until("the node is ready", PATIENCE, || async { store.health().check().await.is_ok() }).await;
-    assert!(recorder.gauge(GAUGE).abs() < f64::EPSILON);
     late.close().await;
     store.close().await;
 }

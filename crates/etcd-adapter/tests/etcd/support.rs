@@ -1,5 +1,6 @@
 //! A real etcd and stores on it, for the tests of this crate.
 
+mod errors;
 mod member;
 mod raw;
 mod recorder;
@@ -16,7 +17,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-pub(crate) use self::{member::Member, raw::Raw, recorder::Recorder};
+pub(crate) use self::{errors::Errors, member::Member, raw::Raw, recorder::Recorder};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
