@@ -14,13 +14,15 @@ use std::{sync::Arc, time::Duration};
 use game_realtime_application::ports::StoreError;
 use game_realtime_domain::{EventType, Position};
 use tokio::time::sleep;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use self::{kept::Kept, marker::Marker, oldest::Oldest};
 use crate::{cluster::Cluster, jitter::jittered, log_reader::LogReader, read_back::STAMP_SLACK};
 
 /// Between two rounds of a node.
 const PAUSE: Duration = Duration::from_secs(30);
+/// Before a round that goes on where one failed or was left to somebody else.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// Before the first round.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Between two deletions, so that events find their way in between.
@@ -41,6 +43,15 @@ pub(crate) struct Retention {
     pub(crate) events: usize,
 }
 
+/// What came of a round.
+#[derive(Default)]
+struct Round {
+    /// Events deleted.
+    pruned: usize,
+    /// Whether somebody else was at it.
+    contested: bool,
+}
+
 pub(crate) struct Pruner {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) log: LogReader,
@@ -54,24 +65,27 @@ impl Pruner {
         let mut kept = Kept::new(self.log.clone(), self.retention.events);
         sleep(jittered(FIRST_PAUSE)).await;
         loop {
-            match self.round(&mut kept).await {
-                Ok(pruned) => {
+            let pause = match self.round(&mut kept).await {
+                Ok(Round { pruned, contested }) => {
                     failing = false;
                     if pruned > 0 {
                         info!(events = pruned, "events pruned");
                     }
+                    if contested { RETRY_PAUSE } else { PAUSE }
                 }
-                Err(error) if !std::mem::replace(&mut failing, true) => {
-                    warn!(cause = %error.source, "events not pruned, trying later");
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        warn!(cause = %error.source, "events not pruned, trying again");
+                    }
+                    RETRY_PAUSE
                 }
-                Err(error) => debug!(cause = %error.source, "events not pruned again"),
-            }
-            sleep(jittered(PAUSE)).await;
+            };
+            sleep(jittered(pause)).await;
         }
     }
 
-    /// Deletes what may go now. Returns how many events that were.
-    async fn round(&self, kept: &mut Kept) -> Result<usize, StoreError> {
+    /// Deletes what may go now.
+    async fn round(&self, kept: &mut Kept) -> Result<Round, StoreError> {
         let now = self.log.stamps.now();
         let Retention { age, replay_window, .. } = self.retention;
         let before = |age: Duration| now.saturating_sub(milliseconds(age));
@@ -80,9 +94,9 @@ impl Pruner {
         let marked =
             before(age.saturating_sub(lead)).min(before(replay_window).saturating_sub(STAMP_SLACK));
         if self.newest_until(marked).await?.is_none() {
-            return Ok(0);
+            return Ok(Round::default());
         }
-        let Some(kept_from) = kept.from(marked).await? else { return Ok(0) };
+        let Some(kept_from) = kept.from(marked).await? else { return Ok(Round::default()) };
         let may_go = kept_from.saturating_sub(STAMP_SLACK + 1);
         let mut marker = Marker::read(&self.cluster, &self.log.keys).await?;
         if let Some(until) = self.newest_until(marked.min(may_go)).await?
@@ -90,7 +104,7 @@ impl Pruner {
             && !self.cluster.space().is_exhausted()
             && !marker.advance(until).await?
         {
-            return Ok(0);
+            return Ok(Round { pruned: 0, contested: true });
         }
         self.delete(&marker, before(age).min(marked).min(may_go)).await
     }
@@ -113,24 +127,24 @@ impl Pruner {
     }
 
     /// Deletes what is stamped at `until` or before, as far as the marker goes.
-    async fn delete(&self, marker: &Marker<'_>, until: u64) -> Result<usize, StoreError> {
+    async fn delete(&self, marker: &Marker<'_>, until: u64) -> Result<Round, StoreError> {
         let mut oldest = Oldest::new(&self.cluster, &self.log, until);
-        let mut pruned = 0;
+        let mut round = Round::default();
         while let Some(some) = oldest.next().await? {
             if some.last > marker.position {
                 break;
             }
             let deleted = some.delete(marker).await?;
-            pruned += deleted;
+            round.pruned += deleted;
             metrics::counter!("game_realtime_pruned_events_total")
                 .increment(u64::try_from(deleted).unwrap_or_default());
             if deleted < some.events {
-                // Somebody else is at it.
+                round.contested = true;
                 break;
             }
             sleep(jittered(STEP_PAUSE)).await;
         }
-        Ok(pruned)
+        Ok(round)
     }
 }
 

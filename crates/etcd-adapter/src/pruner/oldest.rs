@@ -1,8 +1,8 @@
 //! The oldest events, a bounded number at a time, without reading those that stay.
 //!
 //! The log begins at its newest end, and etcd visits every key of a range. So the old end is found
-//! by reaching forward from where nothing is left: half as far when that is too many, twice as far
-//! when it is few.
+//! by reaching forward from where nothing is left, and counting: less far when that is too many, twice
+//! as far when it is few.
 
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, Txn, TxnOp, TxnOpResponse};
 use game_realtime_application::ports::StoreError;
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Events in one step, unless there are more in a single millisecond.
-const STEP: usize = 1000;
+const STEP: u64 = 1000;
 /// Where the search begins: so long before the last stamp that may go, in milliseconds. Three days.
 const FIRST_REACH: u64 = 3 * 24 * 3600 * 1000;
 
@@ -43,8 +43,6 @@ pub(super) struct Portion<'a> {
     pub(super) events: usize,
     /// The highest position among them.
     pub(super) last: Position,
-    /// Whether there are more than were read.
-    more: bool,
 }
 
 impl<'a> Oldest<'a> {
@@ -58,49 +56,59 @@ impl<'a> Oldest<'a> {
         while self.from < self.until {
             let to = self.from.saturating_add(self.reach).min(self.until);
             let reached = to - self.from;
-            let portion = self.read(to, Some(STEP)).await?;
-            if portion.more && reached > 1 {
-                self.reach = reached / 2;
+            let count = self.count(to).await?;
+            if count > STEP && reached > 1 {
+                // As if they were spread evenly, with room to spare.
+                let shorter = reached.saturating_mul(STEP) / count.saturating_mul(2);
+                self.reach = shorter.clamp(1, reached / 2);
                 continue;
             }
-            if portion.more && !self.from_is_oldest {
+            if count > STEP && !self.from_is_oldest {
                 self.reach = self.from.max(1);
                 self.from = 0;
                 self.from_is_oldest = true;
                 continue;
             }
-            // What was stamped within one millisecond is deleted at once.
-            let portion = if portion.more { self.read(to, None).await? } else { portion };
+            // Of what was stamped within one millisecond there may be more: it goes at once.
             self.from = to;
             self.from_is_oldest = true;
-            if portion.events < STEP / 2 {
+            if count < STEP / 2 {
                 self.reach = self.reach.saturating_mul(2);
             }
-            if portion.events > 0 {
-                return Ok(Some(portion));
+            if count > 0 {
+                return Ok(Some(self.read(to).await?));
             }
         }
         Ok(None)
     }
 
+    /// How many are stamped at `to` or before.
+    async fn count(&self, to: u64) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for event_type in EventType::ALL {
+            let (first, end) = self.range(event_type, to);
+            let options = GetOptions::new().with_range(end).with_count_only();
+            let response =
+                self.cluster.kv(|mut kv| async move { kv.get(first, Some(options)).await }).await?;
+            count += u64::try_from(response.count()).unwrap_or_default();
+        }
+        Ok(count)
+    }
+
     /// Reads what is stamped at `to` or before.
-    async fn read(&self, to: u64, limit: Option<usize>) -> Result<Portion<'a>, StoreError> {
+    async fn read(&self, to: u64) -> Result<Portion<'a>, StoreError> {
         let mut portion = Portion {
             cluster: self.cluster,
             ranges: Vec::new(),
             revision: 0,
             events: 0,
             last: Position::START,
-            more: false,
         };
         for event_type in EventType::ALL {
-            let first = self.log.keys.events_until(event_type, to);
-            let end = self.log.keys.events_end(event_type);
-            let limit = limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or_default();
+            let (first, end) = self.range(event_type, to);
             let options = GetOptions::new()
                 .with_range(end.clone())
                 .with_keys_only()
-                .with_limit(limit)
                 .with_revision(portion.revision);
             let key = first.clone();
             let response =
@@ -108,7 +116,6 @@ impl<'a> Oldest<'a> {
             if portion.revision == 0 {
                 portion.revision = i64::try_from(revision(response.header())).unwrap_or_default();
             }
-            portion.more |= response.more();
             portion.events += response.kvs().len();
             for pair in response.kvs() {
                 portion.last = portion.last.max(self.log.place(pair)?.1);
@@ -117,8 +124,13 @@ impl<'a> Oldest<'a> {
                 portion.ranges.push((first, end));
             }
         }
-        portion.more |= limit.is_some_and(|limit| portion.events > limit);
         Ok(portion)
+    }
+
+    /// The keys of a type that are stamped at `to` or before.
+    fn range(&self, event_type: EventType, to: u64) -> (Vec<u8>, Vec<u8>) {
+        let keys = &self.log.keys;
+        (keys.events_until(event_type, to), keys.events_end(event_type))
     }
 }
 
