@@ -81,8 +81,13 @@ impl Store {
     }
 
     fn etcd(config: &Config, node_id: NodeId) -> anyhow::Result<Self> {
-        let options =
-            etcd::Options { node_id, idempotency_window: config.events.idempotency_window };
+        let options = etcd::Options {
+            node_id,
+            retention: config.events.retention,
+            replay_window: config.events.replay_window,
+            kept_events: config.events.replay_events,
+            idempotency_window: config.events.idempotency_window,
+        };
         let store = EtcdStore::start(&config.etcd, options, Arc::new(SystemClock))
             .map_err(|error| UsageError::new(error.to_string()))?;
         Ok(Self {

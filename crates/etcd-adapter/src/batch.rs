@@ -278,23 +278,14 @@ fn register(
 ) -> Result<Vec<TxnOp>, serde_json::Error> {
     let options = || Some(PutOptions::new().with_lease(lease));
     let record = records::encode_connection(connection)?;
-    let [main, indexes @ ..] = keys_of(connection, keys);
+    let [main, indexes @ ..] = keys.registration(connection);
     let indexes = indexes.into_iter().flatten().map(|key| TxnOp::put(key, "", options()));
     Ok(main.map(|key| TxnOp::put(key, record, options())).into_iter().chain(indexes).collect())
 }
 
 fn unregister(connection: &Connection, keys: &Keys) -> Vec<TxnOp> {
     let delete = |key| TxnOp::delete(key, None::<DeleteOptions>);
-    keys_of(connection, keys).into_iter().flatten().map(delete).collect()
-}
-
-fn keys_of(connection: &Connection, keys: &Keys) -> [Option<String>; 3] {
-    let id = connection.id;
-    [
-        Some(keys.connection(id)),
-        Some(format!("{}{id}", keys.namespace(connection.namespace))),
-        connection.user_id.as_ref().map(|user_id| format!("{}{id}", keys.user(user_id))),
-    ]
+    keys.registration(connection).into_iter().flatten().map(delete).collect()
 }
 
 /// What a part of the answer says of an event.

@@ -10,7 +10,7 @@ use game_realtime_application::ports::StoreError;
 use secrecy::ExposeSecret;
 use tokio::{sync::OnceCell, time::timeout};
 
-use crate::config::Config;
+use crate::{config::Config, space::Space};
 
 /// Largest message taken from etcd, in bytes. A watch that catches up gets megabytes at once.
 const MESSAGE_BYTES: usize = 256 << 20;
@@ -25,6 +25,7 @@ pub(crate) struct Cluster {
     options: ConnectOptions,
     request_timeout: Duration,
     client: OnceCell<Client>,
+    space: Space,
 }
 
 /// The `etcd` section cannot be used as it is.
@@ -61,11 +62,17 @@ impl Cluster {
             options,
             request_timeout: config.request_timeout,
             client: OnceCell::new(),
+            space: Space::default(),
         })
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
         self.request_timeout
+    }
+
+    /// Whether etcd has room.
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
     }
 
     async fn client(&self) -> Result<&Client, etcd_client::Error> {
@@ -116,10 +123,14 @@ impl Cluster {
         &self,
         call: impl Future<Output = Result<T, etcd_client::Error>>,
     ) -> Result<T, CallError> {
-        match timeout(self.request_timeout, call).await {
+        let result = match timeout(self.request_timeout, call).await {
             Ok(result) => result.map_err(CallError::Etcd),
             Err(_elapsed) => Err(CallError::TimedOut(self.request_timeout)),
+        };
+        if result.as_ref().is_err_and(CallError::is_no_space) {
+            self.space.refused();
         }
+        result
     }
 }
 
@@ -133,20 +144,23 @@ pub(crate) enum CallError {
 impl CallError {
     /// Whether etcd refused the call because a lease it names is gone. Then nothing was done.
     pub(crate) fn is_lease_not_found(&self) -> bool {
-        match self {
-            Self::Etcd(etcd_client::Error::GRpcStatus(status)) => {
-                status.message().contains("requested lease not found")
-            }
-            Self::Etcd(_) | Self::TimedOut(_) => false,
-        }
+        self.says("requested lease not found")
     }
 
     /// Whether what was asked for is from before the last compaction.
     pub(crate) fn is_compacted(&self) -> bool {
+        self.says("required revision has been compacted")
+    }
+
+    /// Whether etcd refused to store more. The write that used up the last room happened
+    /// nevertheless.
+    pub(crate) fn is_no_space(&self) -> bool {
+        self.says("database space exceeded")
+    }
+
+    fn says(&self, what: &str) -> bool {
         match self {
-            Self::Etcd(etcd_client::Error::GRpcStatus(status)) => {
-                status.message().contains("required revision has been compacted")
-            }
+            Self::Etcd(etcd_client::Error::GRpcStatus(status)) => status.message().contains(what),
             Self::Etcd(_) | Self::TimedOut(_) => false,
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     cluster::Cluster,
     keys::{Keys, indexed_connection},
     leases::Leases,
-    local_registry::{Local, LocalRegistry},
+    local_registry::LocalRegistry,
     records,
     write_queue::WriteQueue,
 };
@@ -40,10 +40,14 @@ impl ConnectionRepository for EtcdConnectionRepository {
         let lease = timeout(self.writes.request_timeout, self.leases.assign())
             .await
             .map_err(StoreError::unavailable)??;
-        self.registry.insert(Local { connection: connection.clone(), lease });
+        self.registry.insert(connection.clone(), lease);
         let (answer, written) = oneshot::channel();
         let write = Write::Register { connection: connection.clone(), answer };
-        self.writes.write(write, written).await?
+        let registered = self.writes.write(write, written).await?;
+        if registered.is_ok() {
+            self.registry.registered(connection.id);
+        }
+        registered
     }
 
     async fn delete(&self, connection: &Connection) -> Result<(), StoreError> {

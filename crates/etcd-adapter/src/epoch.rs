@@ -35,7 +35,22 @@ impl EpochCell {
     }
 
     /// Asks etcd for the epoch and its current revision; names the history if nobody has.
+    ///
+    /// A plain read, which etcd answers even when it has no room.
     pub(crate) async fn read(&self) -> Result<(Epoch, u64), StoreError> {
+        let key = self.keys.epoch();
+        let response = self.cluster.kv(|mut kv| async move { kv.get(key, None).await }).await?;
+        match response.kvs().first() {
+            Some(pair) => {
+                let epoch = self.learn(pair.value_str().unwrap_or_default())?;
+                Ok((epoch, revision(response.header())))
+            }
+            None => self.probe().await,
+        }
+    }
+
+    /// As [`read`](Self::read), in a way that etcd answers only if it would take a write.
+    pub(crate) async fn probe(&self) -> Result<(Epoch, u64), StoreError> {
         let key = self.keys.epoch();
         let fresh = Uuid::new_v4().simple().to_string();
         let txn = Txn::new()
@@ -43,6 +58,7 @@ impl EpochCell {
             .and_then([TxnOp::put(key.clone(), fresh.clone(), None)])
             .or_else([TxnOp::get(key, None)]);
         let response = self.cluster.kv(|mut kv| async move { kv.txn(txn).await }).await?;
+        self.cluster.space().accepted();
         let stored = match response.op_responses().into_iter().next() {
             Some(TxnOpResponse::Get(get)) => get
                 .kvs()
@@ -53,9 +69,13 @@ impl EpochCell {
             Some(TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_))
             | None => fresh,
         };
+        Ok((self.learn(&stored)?, revision(response.header())))
+    }
+
+    fn learn(&self, stored: &str) -> Result<Epoch, StoreError> {
         let epoch = Epoch::parse(stored).map_err(|_| StoreError::corrupt(ForeignEpoch))?;
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(epoch.clone());
-        Ok((epoch, revision(response.header())))
+        Ok(epoch)
     }
 }
 

@@ -72,7 +72,7 @@ impl EtcdEventFeed {
         let reaches = |_: u64, floor: Position, _: usize| floor <= after;
         let Stretch { floor, mut events } =
             ReadBack::new(&self.log, revision).until(reaches).await?;
-        if floor.is_none() && self.log.pruned().await? > after {
+        if floor.is_some_and(|floor| floor > after) || self.log.pruned(revision).await? > after {
             return Err(FollowError::Lost);
         }
         events.retain(|event| event.position > after);
@@ -87,11 +87,11 @@ impl EventFeed for EtcdEventFeed {
         let window = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
         let since = self.log.stamps.now().saturating_sub(window);
         let enough = |from: u64, _: Position, above: usize| from <= since && above >= events;
-        let Stretch { floor, events } = ReadBack::new(&self.log, revision).until(enough).await?;
-        let floor = match floor {
-            Some(floor) => floor,
-            None => self.log.pruned().await?,
-        };
+        let Stretch { floor, mut events } =
+            ReadBack::new(&self.log, revision).until(enough).await?;
+        // Of what may have been pruned some may still be there, but not all that belongs to it.
+        let floor = floor.unwrap_or(Position::START).max(self.log.pruned(revision).await?);
+        events.retain(|event| event.position > floor);
         let head = events.last().map_or(floor, |event| event.position);
         *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some((head, revision));
         Ok(History { epoch, floor, events, head })

@@ -7,7 +7,7 @@ use game_realtime_application::ports::{StoreError, StoreHealth};
 
 use crate::{epoch::EpochCell, leases::Leases};
 
-/// Asks etcd for a linearizable read, and itself for its leases.
+/// Asks etcd whether it would take a write, and itself for its leases.
 pub(crate) struct EtcdStoreHealth {
     pub(crate) epoch: Arc<EpochCell>,
     pub(crate) leases: Arc<Leases>,
@@ -20,7 +20,7 @@ struct NoLease;
 #[async_trait]
 impl StoreHealth for EtcdStoreHealth {
     async fn check(&self) -> Result<(), StoreError> {
-        self.epoch.read().await?;
+        self.epoch.probe().await?;
         self.leases.hold_one().await?;
         if self.leases.is_current() { Ok(()) } else { Err(StoreError::unavailable(NoLease)) }
     }

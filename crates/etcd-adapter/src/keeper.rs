@@ -1,97 +1,59 @@
-//! Keeps what etcd holds of this node true: renews leases, registers again what a lost lease took
-//! along, and removes what could not be removed when it ended.
+//! Keeps the node's leases alive and notices when one is lost. The [mender](crate::mender) then
+//! registers again what hung on it.
 
-use std::sync::{Arc, Weak};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::oneshot,
-    time::{MissedTickBehavior, interval},
+    sync::Notify,
+    time::{sleep, timeout},
 };
 use tracing::{info, warn};
 
 use crate::{
-    batch::Write,
-    leases::Leases,
+    cluster::Cluster, epoch::EpochCell, jitter::jittered, leases::Leases,
     local_registry::LocalRegistry,
-    write_queue::{Lanes, lane},
 };
 
+/// Between two rounds, however often somebody suspects that a lease is lost.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
 pub(crate) struct Keeper {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) epoch: Arc<EpochCell>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) registry: Arc<LocalRegistry>,
-    pub(crate) lanes: Weak<Lanes>,
+    /// Wakes the mender.
+    pub(crate) mend: Arc<Notify>,
 }
 
 impl Keeper {
-    /// Runs until the store is closed.
+    /// Runs until it is dropped.
     pub(crate) async fn run(self) {
         let mut failing = false;
-        let mut renewals = interval(self.leases.renewal_interval());
-        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                _ = renewals.tick() => {}
-                () = self.leases.suspected() => {}
-            }
             match self.leases.renew().await {
-                Ok(lost) => {
-                    failing = false;
-                    lost.into_iter().for_each(|lease| self.registry.lease_lost(lease));
+                Ok(()) => {
+                    if std::mem::take(&mut failing) {
+                        info!("leases are renewed again");
+                    }
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
                         warn!(?error, "leases not renewed");
                     }
-                    continue;
                 }
             }
-            let Some(lanes) = self.lanes.upgrade() else { return };
-            self.register_again(&lanes).await;
-            self.clean_up(&lanes).await;
-        }
-    }
-
-    async fn register_again(&self, lanes: &Lanes) {
-        if let Err(error) = self.registry.assign_leases(&self.leases).await {
-            warn!(?error, "no leases for connections that lost theirs");
-            return;
-        }
-        let mut waiting = Vec::new();
-        for connection in self.registry.take_unregistered() {
-            let id = connection.id;
-            let (answer, written) = oneshot::channel();
-            if lane(lanes, id).send(Write::Register { connection, answer }).await.is_err() {
-                return;
+            if self.registry.note_lost(&self.leases) > 0 {
+                self.mend.notify_one();
             }
-            waiting.push((id, written));
-        }
-        let count = waiting.len();
-        let mut failed = 0_usize;
-        for (id, written) in waiting {
-            if !matches!(written.await, Ok(Ok(()))) {
-                failed += 1;
-                self.registry.still_unregistered(id);
+            if self.cluster.space().is_exhausted() {
+                // The answer is noted where it arrives.
+                self.epoch.probe().await.ok();
             }
-        }
-        if count > 0 {
-            info!(connections = count, failed, "connections registered again");
-        }
-    }
-
-    async fn clean_up(&self, lanes: &Lanes) {
-        let mut waiting = Vec::new();
-        for connection in self.registry.leftovers() {
-            let id = connection.id;
-            let (answer, written) = oneshot::channel();
-            if lane(lanes, id).send(Write::Unregister { connection, answer }).await.is_err() {
-                return;
-            }
-            waiting.push((id, written));
-        }
-        for (id, written) in waiting {
-            if matches!(written.await, Ok(Ok(()))) {
-                self.registry.cleaned(id);
-            }
+            sleep(jittered(SHORTEST_PAUSE)).await;
+            let pause = jittered(self.leases.renewal_interval());
+            // Whether the time is up or somebody suspects something: it goes on.
+            timeout(pause, self.leases.suspected()).await.ok();
         }
     }
 }

@@ -17,7 +17,7 @@
 
 use game_realtime_application::Scope;
 use game_realtime_domain::{
-    ConnectionId, EventType, Namespace, NodeId, Recipient, RequestId, Route, UserId,
+    Connection, ConnectionId, EventType, Namespace, NodeId, Recipient, RequestId, Route, UserId,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use uuid::Uuid;
@@ -131,6 +131,24 @@ impl Keys {
 
     pub(crate) fn connection(&self, id: ConnectionId) -> String {
         format!("{}/connections/{id}", self.prefix)
+    }
+
+    /// All that is stored of a connection: its record, then what leads to it.
+    pub(crate) fn registration(&self, connection: &Connection) -> [Option<String>; 3] {
+        let id = connection.id;
+        [
+            Some(self.connection(id)),
+            Some(format!("{}{id}", self.namespace(connection.namespace))),
+            connection.user_id.as_ref().map(|user_id| format!("{}{id}", self.user(user_id))),
+        ]
+    }
+
+    /// Whether a key is one of those that [`registration`](Self::registration) makes.
+    pub(crate) fn is_registration(&self, key: &[u8]) -> bool {
+        let below = key.strip_prefix(self.prefix.as_bytes()).unwrap_or_default();
+        ["/connections/", "/namespaces/", "/users/"]
+            .iter()
+            .any(|directory| below.starts_with(directory.as_bytes()))
     }
 
     /// What the index entries of a namespace begin with.

@@ -5,14 +5,23 @@
 //! nobody keeps alive: they expire by themselves, many at a time.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use etcd_client::LeaseTimeToLiveOptions;
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tracing::{debug, warn};
 
-use crate::cluster::{CallError, Cluster};
+use crate::{
+    cluster::{CallError, Cluster},
+    epoch::revision,
+};
 
 /// A lease's id.
 pub(crate) type LeaseId = i64;
@@ -25,14 +34,25 @@ const RECEIPTS_PER_LEASE: usize = 1000;
 const FILL_PART: u32 = 24;
 /// Leases are renewed at least this often, so that a revoked one is noticed soon.
 const LONGEST_RENEWAL: Duration = Duration::from_secs(1);
+/// Leases that are renewed or given back at the same time.
+const SIDE_BY_SIDE: usize = 16;
 
 pub(crate) struct Leases {
     cluster: Arc<Cluster>,
     ttl: Duration,
     idempotency_window: Duration,
     state: Mutex<State>,
+    /// Held while a lease is granted: those who come meanwhile find room on it.
+    granting: tokio::sync::Mutex<()>,
     /// A lease was lost.
     lost: Notify,
+}
+
+/// What hangs on a lease.
+pub(crate) struct Attached {
+    /// When etcd said so.
+    pub(crate) revision: u64,
+    pub(crate) keys: HashSet<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -55,11 +75,22 @@ struct Filling {
 
 impl Leases {
     pub(crate) fn new(cluster: Arc<Cluster>, ttl: Duration, idempotency_window: Duration) -> Self {
-        Self { cluster, ttl, idempotency_window, state: Mutex::default(), lost: Notify::new() }
+        Self {
+            cluster,
+            ttl,
+            idempotency_window,
+            state: Mutex::default(),
+            granting: tokio::sync::Mutex::default(),
+            lost: Notify::new(),
+        }
     }
 
     /// Finds a lease with room for a connection, or gets a new one.
     pub(crate) async fn assign(&self) -> Result<LeaseId, CallError> {
+        if let Some(id) = self.assign_held() {
+            return Ok(id);
+        }
+        let _granting = self.granting.lock().await;
         if let Some(id) = self.assign_held() {
             return Ok(id);
         }
@@ -112,27 +143,51 @@ impl Leases {
         renewed_at.is_some_and(|renewed_at| renewed_at.elapsed() < self.ttl)
     }
 
-    /// Makes sure that the node holds a lease and that all it holds are alive. Returns those that
-    /// are lost; what hung on them has to be registered again.
-    pub(crate) async fn renew(&self) -> Result<Vec<LeaseId>, CallError> {
+    /// The leases that the node holds.
+    pub(crate) fn held(&self) -> Vec<LeaseId> {
+        self.lock().held.iter().map(|held| held.id).collect()
+    }
+
+    /// Makes sure that the node holds a lease and that all it holds are alive. Those that are lost
+    /// it holds no more; what hung on them has to be registered again.
+    pub(crate) async fn renew(&self) -> Result<(), CallError> {
         self.hold_one().await?;
-        let ids: Vec<_> = self.lock().held.iter().map(|held| held.id).collect();
-        let mut lost = Vec::new();
-        for id in ids {
-            if !self.keep_alive(id).await? {
-                warn!(lease.id = id, "lease is lost, registering its connections again");
-                self.lock().held.retain(|held| held.id != id);
-                lost.push(id);
+        let started = Instant::now();
+        let mut waiting = self.held().into_iter();
+        let mut renewals = JoinSet::new();
+        let mut lost = false;
+        loop {
+            while renewals.len() < SIDE_BY_SIDE
+                && let Some(id) = waiting.next()
+            {
+                let cluster = Arc::clone(&self.cluster);
+                renewals.spawn(async move { (id, keep_alive(&cluster, id).await) });
+            }
+            match renewals.join_next().await {
+                None => break,
+                Some(Ok((_, Ok(true)))) => {}
+                Some(Ok((id, Ok(false)))) => {
+                    warn!(lease.id = id, "lease is lost, registering its connections again");
+                    self.lock().held.retain(|held| held.id != id);
+                    lost = true;
+                }
+                Some(Ok((_, Err(error)))) => return Err(error),
+                // The task panicked; it says so itself.
+                Some(Err(_)) => lost = true,
             }
         }
-        if lost.is_empty() {
-            self.lock().renewed_at = Some(Instant::now());
+        if !lost {
+            self.lock().renewed_at = Some(started);
         }
-        Ok(lost)
+        Ok(())
     }
 
     /// Makes sure that the node holds a lease, dead or alive.
     pub(crate) async fn hold_one(&self) -> Result<(), CallError> {
+        if !self.lock().held.is_empty() {
+            return Ok(());
+        }
+        let _granting = self.granting.lock().await;
         if self.lock().held.is_empty() {
             let id = self.grant(self.ttl).await?;
             let mut state = self.lock();
@@ -140,6 +195,19 @@ impl Leases {
             state.renewed_at = Some(Instant::now());
         }
         Ok(())
+    }
+
+    /// Asks etcd what hangs on a lease; `None` if the lease is gone.
+    pub(crate) async fn attached(&self, id: LeaseId) -> Result<Option<Attached>, CallError> {
+        let options = LeaseTimeToLiveOptions::new().with_keys();
+        let answer = self
+            .cluster
+            .lease(|mut leases| async move { leases.time_to_live(id, Some(options)).await })
+            .await?;
+        Ok((answer.ttl() >= 0).then(|| Attached {
+            revision: revision(answer.header()),
+            keys: answer.keys().iter().cloned().collect(),
+        }))
     }
 
     /// Forgets the lease of the receipts, because etcd no longer knows it.
@@ -162,14 +230,32 @@ impl Leases {
         self.lost.notified().await;
     }
 
-    /// Gives all leases back, and with them all that the node has registered.
+    /// Gives all leases back, and with them all that the node has registered. What is not given back
+    /// within the time of a request expires by itself.
     pub(crate) async fn revoke(&self) {
         let held = std::mem::take(&mut self.lock().held);
-        for Held { id, .. } in held {
-            let revoked = self.cluster.lease(|mut leases| async move { leases.revoke(id).await });
-            if let Err(error) = revoked.await {
-                debug!(lease.id = id, ?error, "lease not revoked, it expires by itself");
+        let mut waiting = held.into_iter();
+        let mut revocations = JoinSet::new();
+        let all = async {
+            loop {
+                while revocations.len() < SIDE_BY_SIDE
+                    && let Some(Held { id, .. }) = waiting.next()
+                {
+                    let cluster = Arc::clone(&self.cluster);
+                    revocations.spawn(async move {
+                        cluster.lease(|mut leases| async move { leases.revoke(id).await }).await
+                    });
+                }
+                match revocations.join_next().await {
+                    None => break,
+                    Some(Ok(Ok(_))) => {}
+                    Some(Ok(Err(error))) => debug!(?error, "lease not revoked"),
+                    Some(Err(error)) => debug!(?error, "lease not revoked"),
+                }
             }
+        };
+        if timeout(self.cluster.request_timeout(), all).await.is_err() {
+            debug!("leases not revoked in time, they expire by themselves");
         }
     }
 
@@ -180,20 +266,20 @@ impl Leases {
             .await
     }
 
-    /// Renews one lease; `false` if it is gone.
-    async fn keep_alive(&self, id: LeaseId) -> Result<bool, CallError> {
-        let renewed = self.cluster.lease(|mut leases| async move {
-            match leases.keep_alive(id).await {
-                Ok(_) => Ok(true),
-                // The client makes an error of an answer without time to live.
-                Err(etcd_client::Error::LeaseKeepAliveError(_)) => Ok(false),
-                Err(error) => Err(error),
-            }
-        });
-        renewed.await
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Renews one lease; `false` if it is gone.
+async fn keep_alive(cluster: &Cluster, id: LeaseId) -> Result<bool, CallError> {
+    let renewed = cluster.lease(|mut leases| async move {
+        match leases.keep_alive(id).await {
+            Ok(_) => Ok(true),
+            // The client makes an error of an answer without time to live.
+            Err(etcd_client::Error::LeaseKeepAliveError(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    });
+    renewed.await
 }

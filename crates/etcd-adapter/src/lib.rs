@@ -3,7 +3,8 @@
 //! [`EtcdStore`] builds the parts. Everything a node writes goes through two tasks (`writer`) in
 //! transactions that fill up while the last is on its way (`batch`); everything it hears comes
 //! through one watch (`event_feed`). `keys` is the only home of keys, `records` of stored
-//! formats. What a node registers hangs on its `leases`, which `keeper` keeps alive.
+//! formats. What a node registers hangs on its `leases`, which `keeper` keeps alive
+//! and `mender` puts right; `pruner` forgets old events.
 //!
 //! Never here: what an event means. A new event type needs one arm in `keys`.
 
@@ -16,14 +17,19 @@ mod event_feed;
 mod event_repository;
 mod feed_stream;
 mod health;
+mod jitter;
 mod keeper;
 mod keys;
 mod leases;
 mod local_registry;
 mod log_reader;
 mod logical_clock;
+mod mender;
+mod pruner;
 mod read_back;
+mod reconciler;
 mod records;
+mod space;
 mod store;
 mod write_queue;
 mod writer;

@@ -18,7 +18,7 @@ pub(crate) struct LocalRegistry(Mutex<State>);
 #[derive(Default)]
 struct State {
     connections: HashMap<ConnectionId, Local>,
-    /// Alive, but lost from etcd with their lease.
+    /// Alive, but not in etcd, as far as is known.
     unregistered: HashSet<ConnectionId>,
     /// Ended, but perhaps still registered.
     leftovers: HashMap<ConnectionId, Connection>,
@@ -28,11 +28,22 @@ struct State {
 pub(crate) struct Local {
     pub(crate) connection: Connection,
     pub(crate) lease: LeaseId,
+    /// Whether etcd has confirmed its registration.
+    registered: bool,
 }
 
 impl LocalRegistry {
-    pub(crate) fn insert(&self, local: Local) {
+    /// Adds a connection, before it is registered.
+    pub(crate) fn insert(&self, connection: Connection, lease: LeaseId) {
+        let local = Local { connection, lease, registered: false };
         self.lock().connections.insert(local.connection.id, local);
+    }
+
+    /// Notes that etcd has a connection's registration.
+    pub(crate) fn registered(&self, id: ConnectionId) {
+        if let Some(local) = self.lock().connections.get_mut(&id) {
+            local.registered = true;
+        }
     }
 
     /// Forgets a connection; it stays a leftover until [`cleaned`](Self::cleaned).
@@ -51,42 +62,61 @@ impl LocalRegistry {
         self.lock().connections.get(&id).cloned()
     }
 
-    /// Notes that what hung on a lease is no longer in etcd.
-    pub(crate) fn lease_lost(&self, lease: LeaseId) {
+    /// What is known of a connection that is alive, or has ended and is perhaps still registered.
+    pub(crate) fn known(&self, id: ConnectionId) -> Option<Connection> {
+        let state = self.lock();
+        let alive = state.connections.get(&id).map(|local| &local.connection);
+        alive.or_else(|| state.leftovers.get(&id)).cloned()
+    }
+
+    /// The connections on a lease that etcd has confirmed.
+    pub(crate) fn registered_on(&self, lease: LeaseId) -> Vec<Connection> {
+        let state = self.lock();
+        let on_it = state.connections.values().filter(|it| it.registered && it.lease == lease);
+        on_it.map(|local| local.connection.clone()).collect()
+    }
+
+    /// Notes that what hung on leases that are no longer held is not in etcd. Returns how many
+    /// connections are not.
+    pub(crate) fn note_lost(&self, leases: &Leases) -> usize {
+        let held: HashSet<_> = leases.held().into_iter().collect();
         let mut state = self.lock();
-        let lost: Vec<_> = state
-            .connections
-            .values()
-            .filter(|local| local.lease == lease)
-            .map(|local| local.connection.id)
-            .collect();
-        state.unregistered.extend(lost);
+        let State { connections, unregistered, .. } = &mut *state;
+        for local in connections.values_mut().filter(|local| !held.contains(&local.lease)) {
+            local.registered = false;
+            unregistered.insert(local.connection.id);
+        }
+        unregistered.len()
     }
 
     /// Gives every connection that lost its lease another one.
     pub(crate) async fn assign_leases(&self, leases: &Leases) -> Result<(), CallError> {
         let unregistered: Vec<_> = self.lock().unregistered.iter().copied().collect();
         for id in unregistered {
-            let current = self.get(id).map(|local| local.lease);
-            if current.is_some_and(|lease| leases.holds(lease)) {
+            let Some(lost) = self.get(id).map(|local| local.lease) else { continue };
+            if leases.holds(lost) {
                 continue;
             }
             let lease = leases.assign().await?;
             match self.lock().connections.get_mut(&id) {
-                Some(local) => local.lease = lease,
-                None => leases.release(lease),
+                Some(local) if local.lease == lost => local.lease = lease,
+                // It ended, or somebody else was faster.
+                Some(_) | None => leases.release(lease),
             }
         }
         Ok(())
     }
 
-    /// Takes the connections that have to be written again.
-    pub(crate) fn take_unregistered(&self) -> Vec<Connection> {
+    /// Takes some of the connections that have to be written again.
+    pub(crate) fn take_unregistered(&self, limit: usize) -> Vec<Connection> {
         let mut state = self.lock();
-        let ids = std::mem::take(&mut state.unregistered);
-        ids.iter()
-            .filter_map(|id| state.connections.get(id))
-            .map(|l| l.connection.clone())
+        let State { connections, unregistered, .. } = &mut *state;
+        unregistered.retain(|id| connections.contains_key(id));
+        let ids: Vec<_> = unregistered.iter().copied().take(limit).collect();
+        ids.into_iter()
+            .filter(|id| unregistered.remove(id))
+            .filter_map(|id| connections.get(&id))
+            .map(|local| local.connection.clone())
             .collect()
     }
 
@@ -95,8 +125,9 @@ impl LocalRegistry {
         self.lock().unregistered.insert(id);
     }
 
-    pub(crate) fn leftovers(&self) -> Vec<Connection> {
-        self.lock().leftovers.values().cloned().collect()
+    /// Some of the connections that have ended and are perhaps still registered.
+    pub(crate) fn leftovers(&self, limit: usize) -> Vec<Connection> {
+        self.lock().leftovers.values().take(limit).cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -5,11 +5,16 @@
 
 use std::sync::Arc;
 
-use etcd_client::{GetOptions, KeyValue};
+use etcd_client::{GetOptions, GetResponse, KeyValue};
 use game_realtime_application::{PositionedEvent, ports::StoreError};
 use game_realtime_domain::{EventType, Position};
 
-use crate::{cluster::Cluster, keys::Keys, logical_clock::LogicalClock, records};
+use crate::{
+    cluster::{CallError, Cluster},
+    keys::{EventKey, Keys},
+    logical_clock::LogicalClock,
+    records,
+};
 
 #[derive(Clone)]
 pub(crate) struct LogReader {
@@ -44,13 +49,13 @@ struct UnreadableKey;
 impl LogReader {
     /// Begins at the newest event of a type.
     pub(crate) fn backwards(&self, event_type: EventType) -> Backwards {
-        Backwards {
-            event_type,
-            from: self.keys.events_of(event_type).into_bytes(),
-            until: Some(self.stamps.newest().saturating_sub(FIRST_REACH)),
-            reach: FIRST_REACH * REACH_GROWTH,
-            read_down_to: u64::MAX,
-        }
+        let from = self.keys.events_of(event_type).into_bytes();
+        Backwards::new(event_type, from, self.stamps.newest())
+    }
+
+    /// Begins at the newest event of a type that is stamped at `stamp` or before.
+    pub(crate) fn backwards_from(&self, event_type: EventType, stamp: u64) -> Backwards {
+        Backwards::new(event_type, self.keys.events_until(event_type, stamp), stamp)
     }
 
     /// Reads the next range, at most `limit` events with their stamps, as they were at a revision.
@@ -60,41 +65,68 @@ impl LogReader {
         limit: usize,
         at: Option<u64>,
     ) -> Result<Vec<(u64, PositionedEvent)>, StoreError> {
-        let end = match progress.until {
-            Some(stamp) => self.keys.events_until(progress.event_type, stamp),
-            None => self.keys.events_end(progress.event_type),
-        };
-        let mut options = GetOptions::new()
-            .with_range(end)
-            .with_limit(i64::try_from(limit.max(1)).unwrap_or(i64::MAX));
-        if let Some(at) = at.and_then(|at| i64::try_from(at).ok()) {
-            options = options.with_revision(at);
-        }
-        let from = progress.from.clone();
-        let response =
-            self.cluster.kv(|mut kv| async move { kv.get(from, Some(options)).await }).await?;
+        let response = self.range(progress, limit, at, GetOptions::new()).await?;
         let events = response
             .kvs()
             .iter()
             .map(|pair| self.event(pair))
             .collect::<Result<Vec<_>, StoreError>>()?;
-        match (response.kvs().last().filter(|_| response.more()), events.last()) {
-            (Some(pair), Some((oldest, _))) => {
-                progress.from = [pair.key(), &[0]].concat();
-                progress.read_down_to = *oldest;
-            }
-            _ => progress.range_is_read(&self.keys),
-        }
+        progress.advance(&self.keys, &response, events.last().map(|(oldest, _)| *oldest));
         Ok(events)
+    }
+
+    /// As [`read`](Self::read), but only stamps and positions.
+    pub(crate) async fn read_places(
+        &self,
+        progress: &mut Backwards,
+        limit: usize,
+    ) -> Result<Vec<(u64, Position)>, StoreError> {
+        let response =
+            self.range(progress, limit, None, GetOptions::new().with_keys_only()).await?;
+        let places = response
+            .kvs()
+            .iter()
+            .map(|pair| self.place(pair))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        progress.advance(&self.keys, &response, places.last().map(|(oldest, _)| *oldest));
+        Ok(places)
+    }
+
+    async fn range(
+        &self,
+        progress: &Backwards,
+        limit: usize,
+        at: Option<u64>,
+        options: GetOptions,
+    ) -> Result<GetResponse, CallError> {
+        let end = match progress.until {
+            Some(stamp) => self.keys.events_until(progress.event_type, stamp),
+            None => self.keys.events_end(progress.event_type),
+        };
+        let mut options =
+            options.with_range(end).with_limit(i64::try_from(limit.max(1)).unwrap_or(i64::MAX));
+        if let Some(at) = at.and_then(|at| i64::try_from(at).ok()) {
+            options = options.with_revision(at);
+        }
+        let from = progress.from.clone();
+        self.cluster.kv(|mut kv| async move { kv.get(from, Some(options)).await }).await
+    }
+
+    /// The stamp and the position of an event, by its key.
+    pub(crate) fn place(&self, pair: &KeyValue) -> Result<(u64, Position), StoreError> {
+        let key = self.key(pair)?;
+        let revision = u64::try_from(pair.mod_revision()).unwrap_or_default();
+        Ok((key.stamp, Position::new(revision, u32::from(key.index))))
+    }
+
+    fn key(&self, pair: &KeyValue) -> Result<EventKey, StoreError> {
+        let key = pair.key_str().ok().and_then(|key| self.keys.parse_event(key));
+        key.ok_or_else(|| StoreError::corrupt(UnreadableKey))
     }
 
     /// Decodes an event and its stamp.
     pub(crate) fn event(&self, pair: &KeyValue) -> Result<(u64, PositionedEvent), StoreError> {
-        let key = pair
-            .key_str()
-            .ok()
-            .and_then(|key| self.keys.parse_event(key))
-            .ok_or_else(|| StoreError::corrupt(UnreadableKey))?;
+        let key = self.key(pair)?;
         let stamp = key.stamp;
         self.stamps.observe(stamp);
         let revision = u64::try_from(pair.mod_revision()).unwrap_or_default();
@@ -103,10 +135,12 @@ impl LogReader {
         Ok((stamp, event))
     }
 
-    /// The position up to which the log may be pruned.
-    pub(crate) async fn pruned(&self) -> Result<Position, StoreError> {
+    /// The position up to which the log may have been pruned, as it was at a revision.
+    pub(crate) async fn pruned(&self, at: u64) -> Result<Position, StoreError> {
         let key = self.keys.pruned();
-        let response = self.cluster.kv(|mut kv| async move { kv.get(key, None).await }).await?;
+        let options = GetOptions::new().with_revision(i64::try_from(at).unwrap_or_default());
+        let response =
+            self.cluster.kv(|mut kv| async move { kv.get(key, Some(options)).await }).await?;
         match response.kvs().first() {
             None => Ok(Position::START),
             Some(pair) => serde_json::from_slice(pair.value()).map_err(StoreError::corrupt),
@@ -115,9 +149,30 @@ impl LogReader {
 }
 
 impl Backwards {
+    fn new(event_type: EventType, from: Vec<u8>, newest: u64) -> Self {
+        Self {
+            event_type,
+            from,
+            until: Some(newest.saturating_sub(FIRST_REACH)),
+            reach: FIRST_REACH * REACH_GROWTH,
+            read_down_to: u64::MAX,
+        }
+    }
+
     /// Everything with a later stamp has been read; 0 when everything has.
     pub(crate) fn read_down_to(&self) -> u64 {
         self.read_down_to
+    }
+
+    /// Moves on behind what was read.
+    fn advance(&mut self, keys: &Keys, response: &GetResponse, oldest: Option<u64>) {
+        match (response.kvs().last().filter(|_| response.more()), oldest) {
+            (Some(pair), Some(oldest)) => {
+                self.from = [pair.key(), &[0]].concat();
+                self.read_down_to = oldest;
+            }
+            _ => self.range_is_read(keys),
+        }
     }
 
     /// Moves on to the range before.

@@ -10,7 +10,7 @@ use crate::log_reader::{Backwards, LogReader};
 const PAGE: usize = 500;
 /// How far the stamps of events can be out of commit order, in milliseconds: how long a
 /// transaction may be on its way, and how far the clock of a node that sees no events may be off.
-const STAMP_SLACK: u64 = 30_000;
+pub(crate) const STAMP_SLACK: u64 = 30_000;
 
 /// What has been read of the log so far.
 pub(crate) struct ReadBack<'a> {

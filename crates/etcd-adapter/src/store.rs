@@ -1,11 +1,15 @@
 //! The whole store of one node: builds the parts, starts their tasks, ends them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use game_realtime_application::ports::{
     Clock, ConnectionRepository, EventFeed, EventRepository, StoreHealth,
 };
 use game_realtime_domain::NodeId;
+use tokio::{sync::Notify, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -22,6 +26,9 @@ use crate::{
     local_registry::LocalRegistry,
     log_reader::LogReader,
     logical_clock::LogicalClock,
+    mender::Mender,
+    pruner::{Pruner, Retention},
+    reconciler::Reconciler,
     write_queue::WriteQueue,
     writer::Writer,
 };
@@ -31,6 +38,12 @@ use crate::{
 pub struct Options {
     /// Whose registrations these are.
     pub node_id: NodeId,
+    /// Younger events are kept.
+    pub retention: Duration,
+    /// Younger events are kept, and nobody is ever told that they are gone.
+    pub replay_window: Duration,
+    /// So many of the newest events are kept, however old they are.
+    pub kept_events: usize,
     /// How long a `request_id` is remembered at least.
     pub idempotency_window: Duration,
 }
@@ -42,6 +55,7 @@ pub struct EtcdStore {
     feed: Arc<EtcdEventFeed>,
     health: Arc<EtcdStoreHealth>,
     leases: Arc<Leases>,
+    request_timeout: Duration,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -57,6 +71,7 @@ impl EtcdStore {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TlsFileError> {
         let cluster = Arc::new(Cluster::new(config)?);
+        cluster.space().publish();
         let keys = Keys::new(&config.prefix);
         let epoch = Arc::new(EpochCell::new(Arc::clone(&cluster), keys.clone()));
         let leases = Arc::new(Leases::new(
@@ -77,17 +92,46 @@ impl EtcdStore {
                 leases: Arc::clone(&leases),
                 registry: Arc::clone(&registry),
                 stamps: Arc::clone(&stamps),
+                failing: AtomicBool::new(false),
             };
             tasks.spawn(writer.run(queue, stop.clone()));
         });
-        let keep = Keeper {
+        let mend = Arc::new(Notify::new());
+        let keeper = Keeper {
+            cluster: Arc::clone(&cluster),
+            epoch: Arc::clone(&epoch),
             leases: Arc::clone(&leases),
             registry: Arc::clone(&registry),
-            lanes: writes.downgrade(),
+            mend: Arc::clone(&mend),
         };
-        let stopped = stop.clone();
-        tasks.spawn(async move { stopped.run_until_cancelled(keep.run()).await });
+        let reconciler = Reconciler {
+            cluster: Arc::clone(&cluster),
+            keys: keys.clone(),
+            leases: Arc::clone(&leases),
+            registry: Arc::clone(&registry),
+            turn: 0,
+        };
+        let mender = Mender {
+            cluster: Arc::clone(&cluster),
+            leases: Arc::clone(&leases),
+            registry: Arc::clone(&registry),
+            reconciler,
+            lanes: writes.downgrade(),
+            asked: mend,
+        };
+        tasks.spawn(stop.clone().run_until_cancelled_owned(keeper.run()));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(mender.run()));
         let log = LogReader { cluster: Arc::clone(&cluster), keys: keys.clone(), stamps };
+        let pruner = Pruner {
+            cluster: Arc::clone(&cluster),
+            log: log.clone(),
+            retention: Retention {
+                age: options.retention.max(options.replay_window),
+                replay_window: options.replay_window,
+                events: options.kept_events,
+            },
+        };
+        tasks.spawn(stop.clone().run_until_cancelled_owned(pruner.run()));
         Ok(Self {
             events: Arc::new(EtcdEventRepository { writes: writes.clone(), log: log.clone() }),
             connections: Arc::new(EtcdConnectionRepository {
@@ -100,6 +144,7 @@ impl EtcdStore {
             feed: Arc::new(EtcdEventFeed::new(cluster, Arc::clone(&epoch), log)),
             health: Arc::new(EtcdStoreHealth { epoch, leases: Arc::clone(&leases) }),
             leases,
+            request_timeout: config.request_timeout,
             tasks,
             stop,
         })
@@ -133,7 +178,8 @@ impl EtcdStore {
     pub async fn close(&self) {
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        // What is not written by then goes with the leases.
+        timeout(self.request_timeout, self.tasks.wait()).await.ok();
         self.leases.revoke().await;
     }
 }

@@ -5,7 +5,13 @@
 //! what is queued in it first is committed first. etcd never waits for us either: a full transaction is
 //! encoded while the one before is on its way, and callers are answered once the next is.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use etcd_client::{Txn, TxnResponse};
 use game_realtime_application::ports::StoreError;
@@ -16,7 +22,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     batch::{Batch, Context, Encoded, Write},
@@ -39,6 +45,8 @@ pub(crate) struct Writer {
     pub(crate) leases: Arc<Leases>,
     pub(crate) registry: Arc<LocalRegistry>,
     pub(crate) stamps: Arc<LogicalClock>,
+    /// Whether the last transaction failed: an outage is logged once, not at every transaction.
+    pub(crate) failing: AtomicBool,
 }
 
 /// Why a batch could not be written.
@@ -141,10 +149,10 @@ impl Writer {
                     let written = self.write(batch, ready, previous, &mut filling, &mut prepared);
                     committed = written.await;
                     if let Some(committed) = &committed {
-                        record(started.elapsed(), committed.batch.len());
+                        self.record(started.elapsed(), committed.batch.len());
                     }
                 }
-                Err(failure) => fail(batch, failure),
+                Err(failure) => self.fail(batch, failure),
             }
         }
     }
@@ -194,17 +202,17 @@ impl Writer {
                             call = self.send(again.encoded.txn);
                         }
                         Err(failure) => {
-                            fail(batch, failure);
+                            self.fail(batch, failure);
                             return None;
                         }
                     }
                 }
                 Ok(Err(error)) => {
-                    fail(batch, Failure::Call(error));
+                    self.fail(batch, Failure::Call(error));
                     return None;
                 }
                 Err(ended) => {
-                    fail(batch, Failure::Store(StoreError::unavailable(ended)));
+                    self.fail(batch, Failure::Store(StoreError::unavailable(ended)));
                     return None;
                 }
             }
@@ -238,12 +246,39 @@ impl Writer {
 
     /// Gives connections whose lease is gone another one; the keeper writes them again.
     async fn restore_leases(&self) -> Result<(), CallError> {
-        for lost in self.leases.renew().await? {
-            self.registry.lease_lost(lost);
-        }
+        self.leases.renew().await?;
+        self.registry.note_lost(&self.leases);
         self.registry.assign_leases(&self.leases).await?;
         self.leases.suspect();
         Ok(())
+    }
+
+    fn fail(&self, batch: Batch, failure: Failure) {
+        metrics::gauge!("game_realtime_store_up").set(0.0);
+        let (message, corrupt) = match failure {
+            Failure::Call(error) => (StoreError::from(error).source.to_string(), false),
+            Failure::Store(error) => (error.source.to_string(), false),
+            Failure::Encode(error) => (error.to_string(), true),
+        };
+        if corrupt || !self.failing.swap(true, Ordering::Relaxed) {
+            warn!(error = message, writes = batch.len(), "transaction failed");
+        } else {
+            debug!(error = message, writes = batch.len(), "transaction failed again");
+        }
+        batch.fail(|| {
+            let source = Described(message.clone());
+            if corrupt { StoreError::corrupt(source) } else { StoreError::unavailable(source) }
+        });
+    }
+
+    fn record(&self, took: Duration, size: usize) {
+        if self.failing.swap(false, Ordering::Relaxed) {
+            info!("transactions succeed again");
+        }
+        metrics::gauge!("game_realtime_store_up").set(1.0);
+        metrics::histogram!("game_realtime_commit_seconds").record(took.as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+        metrics::histogram!("game_realtime_commit_batch_events").record(size as f64);
     }
 }
 
@@ -251,25 +286,4 @@ fn answer(committed: Option<Committed>) {
     if let Some(Committed { batch, response, parts, epoch }) = committed {
         batch.answer(&response, parts, &epoch);
     }
-}
-
-fn fail(batch: Batch, failure: Failure) {
-    metrics::gauge!("game_realtime_store_up").set(0.0);
-    let (message, corrupt) = match failure {
-        Failure::Call(error) => (StoreError::from(error).source.to_string(), false),
-        Failure::Store(error) => (error.source.to_string(), false),
-        Failure::Encode(error) => (error.to_string(), true),
-    };
-    warn!(error = message, writes = batch.len(), "transaction failed");
-    batch.fail(|| {
-        let source = Described(message.clone());
-        if corrupt { StoreError::corrupt(source) } else { StoreError::unavailable(source) }
-    });
-}
-
-fn record(took: Duration, size: usize) {
-    metrics::gauge!("game_realtime_store_up").set(1.0);
-    metrics::histogram!("game_realtime_commit_seconds").record(took.as_secs_f64());
-    #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
-    metrics::histogram!("game_realtime_commit_batch_events").record(size as f64);
 }

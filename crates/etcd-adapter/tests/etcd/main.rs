@@ -2,5 +2,10 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
 
 mod contract;
+mod leases;
+mod nospace;
+mod outage;
+mod reconciliation;
+mod retention;
 mod support;
 mod volume;

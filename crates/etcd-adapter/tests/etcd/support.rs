@@ -1,12 +1,25 @@
 //! A real etcd and stores on it, for the tests of this crate.
 
-use std::{sync::Arc, time::Duration};
+mod errors;
+mod member;
+mod raw;
+mod recorder;
 
+use std::{future::Future, sync::Arc, time::Duration};
+
+use game_realtime_application::ports::Clock;
 use game_realtime_contract::{WallClock, unique_id};
 use game_realtime_domain::NodeId;
 use game_realtime_e2e::Etcd;
 use game_realtime_etcd_adapter::{Config, EtcdStore, Options, TlsConfig};
-use tokio::sync::OnceCell;
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, sleep},
+};
+
+pub(crate) use self::{errors::Errors, member::Member, raw::Raw, recorder::Recorder};
+
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// One etcd for all tests of a file: each test has a prefix of its own.
 pub(crate) async fn shared_etcd() -> &'static Etcd {
@@ -29,11 +42,36 @@ pub(crate) fn config(endpoint: &str) -> Config {
     }
 }
 
+/// The defaults, for a node of its own.
+pub(crate) fn options() -> Options {
+    Options {
+        node_id: NodeId(unique_id()),
+        retention: Duration::from_secs(24 * 3600),
+        replay_window: Duration::from_secs(600),
+        kept_events: 10_000,
+        idempotency_window: Duration::from_secs(24 * 3600),
+    }
+}
+
 /// A fresh, empty store.
 pub(crate) fn store(endpoint: &str) -> EtcdStore {
-    let options = Options {
-        node_id: NodeId(unique_id()),
-        idempotency_window: Duration::from_secs(24 * 3600),
-    };
-    EtcdStore::start(&config(endpoint), options, Arc::new(WallClock)).expect("no files to read")
+    node(&config(endpoint), options(), Arc::new(WallClock))
+}
+
+/// A node's store.
+pub(crate) fn node(config: &Config, options: Options, clock: Arc<dyn Clock>) -> EtcdStore {
+    EtcdStore::start(config, options, clock).expect("no files to read")
+}
+
+/// Asks again and again until the answer is yes. Returns how long that took.
+pub(crate) async fn until<F>(what: &str, limit: Duration, mut asked: impl FnMut() -> F) -> Duration
+where
+    F: Future<Output = bool>,
+{
+    let started = Instant::now();
+    while !asked().await {
+        assert!(started.elapsed() < limit, "not within {limit:?}: {what}");
+        sleep(POLL_INTERVAL).await;
+    }
+    started.elapsed()
 }

@@ -1,9 +1,9 @@
-//! Listing does not get slower with what is stored.
+//! Listing does not get slower with what is stored, nor do answers get mixed up in large transactions.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use game_realtime_application::ports::EventRepository;
+use game_realtime_application::ports::{Appended, EventRepository};
 use game_realtime_contract::{ConnectionBuilder, EventBuilder};
 use game_realtime_domain::EventType;
 use tokio::time::Instant;
@@ -25,6 +25,48 @@ async fn listing_fifty_of_two_hundred_thousand_costs_what_fifty_of_two_hundred_d
     println!("listing {LISTED}: {among_few:?} of {FEW}, {among_many:?} of {MANY}");
     // Reading everything would take a thousand times as long.
     assert!(among_many < among_few * 20, "{among_few:?} {among_many:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_transactions_of_events_with_receipts_are_answered_one_by_one() {
+    const EVENTS: usize = 4000;
+    let store = store(&shared_etcd().await.endpoint());
+    let bob = ConnectionBuilder::player("bob").build();
+    store.connections().save(&bob).await.expect("registered");
+    let sender = ConnectionBuilder::player("alice").build();
+    let append = async || {
+        let message = |number: usize| {
+            let event = EventBuilder::from(&sender).request(&format!("r{number}"));
+            event.message("bob", "hi")
+        };
+        let events = store.events();
+        let appends = (0..EVENTS).map(|number| events.append(message(number)));
+        stream::iter(appends)
+            .buffered(2000)
+            .map(|it| it.expect("appended"))
+            .collect::<Vec<_>>()
+            .await
+    };
+    let first: Vec<_> = append().await;
+    assert!(first.iter().all(|it| !it.duplicate && it.recipient_connections == Some(1)));
+    assert!(first.is_sorted_by_key(|it| it.cursor.position));
+    // The same again: every answer belongs to its event.
+    let again: Vec<_> = append().await;
+    for (first, again) in first.iter().zip(&again) {
+        assert!(again.duplicate);
+        assert_eq!((again.event_id, &again.cursor), (first.event_id, &first.cursor));
+    }
+    let largest = largest_transaction(&first);
+    println!("{largest} events in the largest transaction");
+    assert!(largest > 128, "{largest}: the test is about transactions beyond etcd's limit");
+}
+
+fn largest_transaction(appended: &[Appended]) -> usize {
+    let mut sizes = HashMap::<u64, usize>::new();
+    for it in appended {
+        *sizes.entry(it.cursor.position.revision).or_default() += 1;
+    }
+    sizes.into_values().max().unwrap_or_default()
 }
 
 async fn fill(events: &dyn EventRepository, count: usize) {

@@ -96,6 +96,9 @@ fn store(etcd: &Etcd) -> EtcdStore {
     };
     let options = Options {
         node_id: NodeId(unique_id()),
+        retention: Duration::from_secs(24 * 3600),
+        replay_window: Duration::from_secs(600),
+        kept_events: 10_000,
         idempotency_window: Duration::from_secs(24 * 3600),
     };
     EtcdStore::start(&config, options, Arc::new(WallClock)).expect("no files to read")
