@@ -32,6 +32,7 @@ async fn finish(cluster: Cluster, traffic: Traffic, probes: Probes, scenario: &s
     let epoch = traffic.epoch();
     let finished = Traffic::finish_all(vec![traffic], &probes.clients()).await;
     let verdict = finished.judge(&cluster.stored(&epoch).await);
+    assert!(cluster.members_agree().await, "{scenario}: etcd itself is of two minds");
     verdict.assert_clean(scenario);
     assert_eq!(verdict.report.resumes, 0, "sockets stay open");
     cluster.stop().await;
@@ -41,15 +42,14 @@ async fn finish(cluster: Cluster, traffic: Traffic, probes: Probes, scenario: &s
 async fn the_death_of_etcds_leader_loses_nothing_and_closes_nobody() {
     let _turn = turn().await;
     let (mut cluster, traffic, probes) = start().await;
-    for _ in 0..short_or_long(1, 3) {
-        traffic.await_acked(EVENTS).await;
-        let leader = cluster.leader().await.expect("somebody leads");
-        cluster.etcd[leader].kill();
-        let flows = probes.await_flow(Instant::now(), FLOW_LIMIT).await;
-        traffic.await_acked(EVENTS).await;
-        eprintln!("leader killed: flow after {flows:.1?}");
-        cluster.etcd[leader].restart().await;
-    }
+    traffic.await_acked(EVENTS).await;
+    let leader = cluster.leader().await.expect("somebody leads");
+    // For good: a member of etcd 3.5.1 that was killed may come back with other revisions than
+    // the rest (etcd issue 13766), which no gateway can mend.
+    cluster.etcd[leader].kill();
+    let flows = probes.await_flow(Instant::now(), FLOW_LIMIT).await;
+    traffic.await_acked(short_or_long(EVENTS, EVENTS * 5)).await;
+    eprintln!("leader killed: flow after {flows:.1?}");
     finish(cluster, traffic, probes, "leader killed").await;
 }
 

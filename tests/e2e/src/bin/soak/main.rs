@@ -100,6 +100,11 @@ async fn soak(duration: Duration, seed: u64, only: String) -> (Verdict, Faults) 
     let verdict = finished.judge(&cluster.stored(&epoch).await);
     if !verdict.is_clean() {
         keep_logs(&cluster, seed);
+        if !cluster.members_agree().await {
+            println!(
+                "soak: the members of etcd disagree among themselves: use etcd 3.5.3 or later"
+            );
+        }
     }
     cluster.stop().await;
     (verdict, faults)
