@@ -29,8 +29,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const STEP_PAUSE: Duration = Duration::from_millis(10);
 /// How far the marker runs ahead: this part of the time between replay window and retention.
 const LEAD_PART: u32 = 8;
-/// Events on their way at the same time may be stored in another order than they were committed in.
-const OVERLAP: usize = 32;
+/// Events on their way at the same time may be stored in another order than they were committed in,
+/// and those of one transaction, up to 500, have one stamp: two transactions' worth.
+const OVERLAP: usize = 1024;
 
 /// What has to stay.
 #[derive(Debug, Clone, Copy)]
