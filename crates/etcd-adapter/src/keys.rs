@@ -12,8 +12,8 @@
 //!
 //! `age` is a time stamp counted down, so that a range in key order gives the newest events first
 //! and reads no more than it returns. `node` keeps two nodes apart that write in the same
-//! millisecond, `index` is the event's place in its transaction. `route` says whom the event
-//! concerns, so that nobody has to decode the value to know that it is for nobody here.
+//! millisecond, `index` is the event's place in its transaction, counted down as well. `route` says
+//! whom the event concerns, so that nobody has to decode the value to know that it is for nobody here.
 
 use game_realtime_application::Scope;
 use game_realtime_domain::{
@@ -88,7 +88,7 @@ impl Keys {
             self.events_of(key.event_type),
             LAST_STAMP.saturating_sub(key.stamp),
             key.node,
-            key.index,
+            u16::MAX - key.index,
             key.namespace,
             route_segments(&key.route)
         )
@@ -115,7 +115,7 @@ impl Keys {
             event_type,
             stamp: LAST_STAMP - u64::from_str_radix(place.get(..12)?, 16).ok()?,
             node: u32::from_str_radix(place.get(12..20)?, 16).ok()?,
-            index: u16::from_str_radix(place.get(20..)?, 16).ok()?,
+            index: u16::MAX - u16::from_str_radix(place.get(20..)?, 16).ok()?,
             namespace,
             route,
         })
@@ -297,8 +297,8 @@ mod tests {
             @r"
         /core/game/v1/epoch
         /core/game/v1/pruned
-        /core/game/v1/events/send_message/fe5e11a9a184000000070001/private/user:alice%2F%C3%A4%20%25/connection:00000000-0000-0000-0000-000000000001
-        /core/game/v1/events/broadcast/ffffffffffff000000070001/private/everybody
+        /core/game/v1/events/send_message/fe5e11a9a18400000007fffe/private/user:alice%2F%C3%A4%20%25/connection:00000000-0000-0000-0000-000000000001
+        /core/game/v1/events/broadcast/ffffffffffff00000007fffe/private/everybody
         /core/game/v1/receipts/user:alice%2F%C3%A4%20%25/r%2F1
         /core/game/v1/receipts/connection:00000000-0000-0000-0000-000000000001/r%2F1
         /core/game/v1/connections/00000000-0000-0000-0000-000000000001

@@ -2,8 +2,7 @@
 //!
 //! While one transaction is on its way the next fills up, so the more there is to do, the less
 //! each costs; an idle writer does not wait for company. A lane never has more than one on its way:
-//! what is queued in it first is committed first. etcd never waits for us either: a full transaction is
-//! encoded while the one before is on its way, and callers are answered once the next is.
+//! what is queued in it first is committed first.
 
 use std::{
     sync::{
@@ -75,14 +74,6 @@ struct Prepared {
     epoch: Epoch,
 }
 
-/// A batch that is committed, and what etcd said.
-struct Committed {
-    batch: Batch,
-    response: TxnResponse,
-    parts: Vec<usize>,
-    epoch: Epoch,
-}
-
 impl Filling {
     /// Whether the batch takes no more.
     fn is_full(&self) -> bool {
@@ -117,104 +108,68 @@ impl Writer {
     /// Writes what comes until it is stopped, then what is queued.
     pub(crate) async fn run(self, queue: mpsc::Receiver<Write>, stop: CancellationToken) {
         let mut filling = Filling { queue, batch: Batch::default(), held_back: None };
-        let mut prepared = None;
-        let mut committed: Option<Committed> = None;
         loop {
-            filling.take_queued(&self.keys);
             if filling.batch.is_empty() {
-                answer(committed.take());
                 tokio::select! {
                     biased;
                     write = filling.queue.recv() => match write {
-                        Some(write) => {
-                            filling.add(write, &self.keys);
-                            // Those who were answered together write again together: let them.
-                            yield_now().await;
-                        }
+                        Some(write) => filling.add(write, &self.keys),
                         None => return,
                     },
                     () = stop.cancelled(), if !filling.queue.is_closed() => filling.queue.close(),
                 }
+            }
+            // Those who were answered together write again together: let them.
+            yield_now().await;
+            filling.take_queued(&self.keys);
+            let batch = filling.take(&self.keys);
+            if batch.is_empty() {
                 continue;
             }
-            let batch = filling.take(&self.keys);
-            let ready = match prepared.take() {
-                Some(ready) => ready,
-                None => self.prepare(&batch).await,
-            };
             let started = Instant::now();
-            match ready {
-                Ok(ready) => {
-                    let previous = committed.take();
-                    let written = self.write(batch, ready, previous, &mut filling, &mut prepared);
-                    committed = written.await;
-                    if let Some(committed) = &committed {
-                        self.record(started.elapsed(), committed.batch.len());
-                    }
+            let size = batch.len();
+            match self.write(&batch, &mut filling).await {
+                Ok((response, Prepared { encoded, epoch })) => {
+                    batch.answer(&response, encoded.parts, &epoch);
+                    self.record(started.elapsed(), size);
                 }
                 Err(failure) => self.fail(batch, failure),
             }
         }
     }
 
-    /// Sends a batch. While it is on its way, answers the one before and gets the next one ready.
+    /// Has a batch committed. While it is on its way the next one fills up.
     async fn write(
         &self,
-        batch: Batch,
-        ready: Prepared,
-        previous: Option<Committed>,
+        batch: &Batch,
         filling: &mut Filling,
-        next: &mut Option<Result<Prepared, Failure>>,
-    ) -> Option<Committed> {
-        let Prepared { encoded: Encoded { txn, mut parts }, mut epoch } = ready;
-        let mut call = self.send(txn);
-        answer(previous);
+    ) -> Result<(TxnResponse, Prepared), Failure> {
         let mut attempt = 1;
         loop {
-            let result = tokio::select! {
-                biased;
-                result = &mut call => result,
-                Some(write) = filling.queue.recv(), if !filling.is_full() => {
-                    filling.add(write, &self.keys);
-                    filling.take_queued(&self.keys);
-                    if filling.is_full() {
-                        *next = Some(self.prepare(&filling.batch).await);
+            // Here and not while the last one is on its way, so that stamps grow as commits do.
+            let mut prepared = self.prepare(batch).await?;
+            let mut call = self.send(std::mem::take(&mut prepared.encoded.txn));
+            let result = loop {
+                tokio::select! {
+                    biased;
+                    result = &mut call => break result,
+                    Some(write) = filling.queue.recv(), if !filling.is_full() => {
+                        filling.add(write, &self.keys);
+                        filling.take_queued(&self.keys);
                     }
-                    continue;
                 }
             };
             match result {
-                Ok(Ok(response)) => return Some(Committed { batch, response, parts, epoch }),
+                Ok(Ok(response)) => return Ok((response, prepared)),
                 Ok(Err(error)) if error.is_lease_not_found() && attempt < LEASE_ATTEMPTS => {
                     // Nothing was written. Get the leases in order and try again.
                     debug!(attempt, "transaction names a lease that is gone");
                     attempt += 1;
-                    *next = None;
                     self.leases.forget_receipts();
-                    let again = match self.restore_leases().await {
-                        Ok(()) => self.prepare(&batch).await,
-                        Err(error) => Err(Failure::Call(error)),
-                    };
-                    match again {
-                        Ok(again) => {
-                            epoch = again.epoch;
-                            parts = again.encoded.parts;
-                            call = self.send(again.encoded.txn);
-                        }
-                        Err(failure) => {
-                            self.fail(batch, failure);
-                            return None;
-                        }
-                    }
+                    self.restore_leases().await.map_err(Failure::Call)?;
                 }
-                Ok(Err(error)) => {
-                    self.fail(batch, Failure::Call(error));
-                    return None;
-                }
-                Err(ended) => {
-                    self.fail(batch, Failure::Store(StoreError::unavailable(ended)));
-                    return None;
-                }
+                Ok(Err(error)) => return Err(Failure::Call(error)),
+                Err(ended) => return Err(Failure::Store(StoreError::unavailable(ended))),
             }
         }
     }
@@ -279,11 +234,5 @@ impl Writer {
         metrics::histogram!("game_realtime_commit_seconds").record(took.as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         metrics::histogram!("game_realtime_commit_batch_events").record(size as f64);
-    }
-}
-
-fn answer(committed: Option<Committed>) {
-    if let Some(Committed { batch, response, parts, epoch }) = committed {
-        batch.answer(&response, parts, &epoch);
     }
 }

@@ -92,3 +92,15 @@ async fn median_listing(events: &dyn EventRepository) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_newest_are_listed_first_even_of_those_committed_together() {
+    let store = store(&shared_etcd().await.endpoint());
+    let events = store.events();
+    fill(&*events, 2000).await;
+    let all = events.list(EventType::Broadcast, 2000).await.expect("the log is listed");
+    let newest = events.list(EventType::Broadcast, LISTED).await.expect("the log is listed");
+    let together = all.iter().filter(|event| event.position.revision == all[0].position.revision);
+    assert!(together.count() > 2 * LISTED, "nothing is shown by transactions that are small");
+    assert_eq!(newest, all[..LISTED]);
+}
