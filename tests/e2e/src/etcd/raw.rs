@@ -116,12 +116,13 @@ impl Etcd {
 fn delivery(raw: &RawKey, place: &str, epoch: &str) -> Option<Delivery> {
     let mut segments = place.split('/');
     let event_type = format!("core.game.state.{}", segments.next()?);
-    let index = u32::from_str_radix(segments.next()?.get(20..)?, 16).ok()?;
+    // Counted down, as the age is.
+    let index = u16::MAX - u16::from_str_radix(segments.next()?.get(20..)?, 16).ok()?;
     let record: Value = serde_json::from_str(&raw.value).ok()?;
     let sender = record.get("sender")?;
     Some(Delivery {
         id: record.get("id")?.as_str()?.to_owned(),
-        cursor: Cursor { epoch: epoch.to_owned(), position: (raw.revision, index) },
+        cursor: Cursor { epoch: epoch.to_owned(), position: (raw.revision, index.into()) },
         event_type,
         created_at: rfc3339(record.get("created_at")?.as_u64()?),
         sender: Sender {
