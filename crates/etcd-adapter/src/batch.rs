@@ -20,7 +20,7 @@ use crate::{
     records::{self, UnreadableRecord},
 };
 
-/// Operations of a transaction: more make it no faster, and keep the next one waiting.
+/// Operations of a transaction. It bounds how long one keeps etcd from the next.
 const OPERATIONS: usize = 500;
 /// etcd takes 128 operations side by side (`--max-txn-ops`), and what is nested in one of them may
 /// have as many more as that leaves. So a large transaction is one of up to five nested ones of

@@ -16,7 +16,8 @@ use crate::batch::Write;
 
 /// Writers of a node, each with one transaction on its way: etcd takes the next one while it makes
 /// the last one durable, and one writer alone leaves it idle meanwhile. Two commit a fifth more than
-/// one; a third adds nothing (512 events in flight, etcd and node on two cores).
+/// one; a third adds nothing (512 events in flight in transactions of up to 120, etcd and node on
+/// two cores).
 const LANES: usize = 2;
 
 /// Writes that wait in a lane; beyond it they are refused. Some ten full transactions' worth for
