@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tracing::warn;
 
 use super::DeliveryHandle;
