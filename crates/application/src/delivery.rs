@@ -14,7 +14,7 @@ mod task;
 
 use std::sync::Arc;
 
-use game_realtime_domain::{Connection, ConnectionId, Cursor, Position, Timestamp};
+use game_realtime_domain::{Connection, ConnectionId, Cursor, Position, Route, Timestamp};
 
 pub use outgoing::{OutgoingEvent, PacketFormat};
 pub use task::{DeliveryConfig, DeliveryGone, DeliveryHandle, start, start_seeded};
@@ -110,6 +110,9 @@ impl Delivery {
     /// Returns the connections that fell behind: they have to be advanced.
     pub fn publish(&mut self, update: FeedUpdate, now: Timestamp) -> Vec<Behind> {
         let mut behind = Vec::new();
+        // Several events make one write per connection.
+        let mut queued = Vec::new();
+        let several = update.events.len() > 1;
         for event in update.events {
             let before = self.timeline.head();
             let outgoing = OutgoingEvent::new(event, self.timeline.epoch());
@@ -117,9 +120,13 @@ impl Delivery {
             let mut delivered = 0;
             let mut refused = Vec::new();
             self.roster.for_each_live(&outgoing.event().route, |id, push| {
-                match push.push(&outgoing) {
+                let outcome = if several { push.queue(&outgoing) } else { push.push(&outgoing) };
+                match outcome {
                     PushOutcome::Taken => delivered += 1,
-                    PushOutcome::Full => refused.push((id, Arc::clone(push))),
+                    PushOutcome::Full => {
+                        push.flush();
+                        refused.push((id, Arc::clone(push)));
+                    }
                     // Its session notices too, and leaves.
                     PushOutcome::Gone => {}
                 }
@@ -129,6 +136,14 @@ impl Delivery {
                 behind.push(Behind { id, push });
             }
             outgoing.record_deliveries(delivered);
+            let route = &outgoing.event().route;
+            let again = matches!(route, Route::Namespace(_)) && queued.contains(route);
+            if several && delivered > 0 && !again {
+                queued.push(route.clone());
+            }
+        }
+        for route in &queued {
+            self.roster.for_each_live(route, |_, push| push.flush());
         }
         self.timeline.advance_to(update.head);
         self.timeline.trim(now);

@@ -24,9 +24,10 @@ pub(super) async fn run(handle: DeliveryHandle, id: ConnectionId, push: Arc<dyn 
         };
         for event in events {
             loop {
-                match push.push(&event) {
+                match push.queue(&event) {
                     PushOutcome::Taken => break,
                     PushOutcome::Full => {
+                        push.flush();
                         // Somebody else's turn while the client reads.
                         drop(turn);
                         if push.writable().await.is_err() {
@@ -43,5 +44,6 @@ pub(super) async fn run(handle: DeliveryHandle, id: ConnectionId, push: Arc<dyn 
             }
             event.record_deliveries(1);
         }
+        push.flush();
     }
 }

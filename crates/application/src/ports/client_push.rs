@@ -8,8 +8,17 @@ use crate::delivery::OutgoingEvent;
 /// connection ends.
 #[async_trait]
 pub trait ClientPush: Send + Sync {
-    /// Takes an event for the client. MUST NOT block or wait.
+    /// Takes an event for the client and sees to it that it is written. MUST NOT block or wait.
     fn push(&self, event: &OutgoingEvent) -> PushOutcome;
+
+    /// As [`push`](Self::push), but what it takes may wait to be written until the next
+    /// [`flush`](Self::flush), so that several events make one write.
+    fn queue(&self, event: &OutgoingEvent) -> PushOutcome {
+        self.push(event)
+    }
+
+    /// Sees to it that what was queued is written. MUST NOT block or wait.
+    fn flush(&self) {}
 
     /// Waits until a push is likely to be taken again.
     ///
