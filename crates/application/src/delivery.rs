@@ -77,7 +77,8 @@ pub enum Joined {
         /// What became of the cursor it brought.
         recovery: Recovery,
     },
-    /// Its cursor is ahead of what this node has seen. Nothing was joined: try again soon.
+    /// Its cursor is ahead of what this node has seen. Nothing was joined: try again soon, or at
+    /// another node.
     Ahead,
 }
 

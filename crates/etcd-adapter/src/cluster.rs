@@ -118,9 +118,8 @@ impl Cluster {
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
-        let call = |client: &Client| {
-            call(client.kv_client().max_decoding_message_size(MESSAGE_BYTES))
-        };
+        let call =
+            |client: &Client| call(client.kv_client().max_decoding_message_size(MESSAGE_BYTES));
         self.call(&self.member(), call).await
     }
 
@@ -144,9 +143,8 @@ impl Cluster {
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let member = self.member();
-        let call = |client: &Client| {
-            call(client.watch_client().max_decoding_message_size(MESSAGE_BYTES))
-        };
+        let call =
+            |client: &Client| call(client.watch_client().max_decoding_message_size(MESSAGE_BYTES));
         let watch = self.call(&member, call).await?;
         Ok((watch, member))
     }
@@ -217,9 +215,7 @@ impl CallError {
         use etcd_client::Error;
         match self {
             Self::TimedOut(_) | Self::Etcd(Error::TransportError(_) | Error::IoError(_)) => true,
-            Self::Etcd(Error::GRpcStatus(status)) => {
-                UNANSWERED.contains(&i32::from(status.code()))
-            }
+            Self::Etcd(Error::GRpcStatus(status)) => UNANSWERED.contains(&i32::from(status.code())),
             Self::Etcd(_) => false,
         }
     }

@@ -302,6 +302,7 @@ impl ClientPush for ConnectionPush {
                     CloseReason::Drain
                     | CloseReason::HistoryLost
                     | CloseReason::Isolated
+                    | CloseReason::Behind
                     | CloseReason::Unregistered => {
                         transport.finish();
                     }

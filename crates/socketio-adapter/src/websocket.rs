@@ -129,12 +129,7 @@ impl Transport {
         }
     }
 
-    fn take(
-        &self,
-        gate: Gate,
-        frame: &Bytes,
-        write: impl FnOnce(&mut Outgoing),
-    ) -> PushOutcome {
+    fn take(&self, gate: Gate, frame: &Bytes, write: impl FnOnce(&mut Outgoing)) -> PushOutcome {
         let mut outgoing = self.lock();
         match outgoing.state {
             State::Open => {}

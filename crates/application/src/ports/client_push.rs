@@ -58,6 +58,8 @@ pub enum CloseReason {
     HistoryLost,
     /// The node is cut off from the store. The client should return, elsewhere.
     Isolated,
+    /// The node is behind what the client has seen. The client should return, elsewhere.
+    Behind,
     /// The node could not register it. It should return.
     Unregistered,
 }
@@ -71,6 +73,7 @@ impl CloseReason {
             Self::SlowConsumer => "slow_consumer",
             Self::HistoryLost => "history_lost",
             Self::Isolated => "isolated",
+            Self::Behind => "behind",
             Self::Unregistered => "unregistered",
         }
     }
