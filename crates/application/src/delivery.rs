@@ -6,6 +6,7 @@
 
 mod backoff;
 mod catch_up;
+mod deliveries;
 mod follower;
 mod isolation;
 mod outgoing;
@@ -23,6 +24,7 @@ use crate::{
     Timeline, TimelineLimits,
     ports::{ClientPush, CloseReason, FeedUpdate, History, PushOutcome},
 };
+use deliveries::Deliveries;
 use roster::{Place, Roster};
 
 /// Decides which connection gets which event.
@@ -35,6 +37,7 @@ pub struct Delivery {
     timeline: Timeline,
     limits: TimelineLimits,
     roster: Roster,
+    deliveries: Deliveries,
 }
 
 /// How a connection came back.
@@ -104,7 +107,12 @@ impl Delivery {
     /// Starts with what the store remembers and no connections.
     #[must_use]
     pub fn new(history: History, limits: TimelineLimits, now: Timestamp) -> Self {
-        Self { timeline: Timeline::new(history, limits, now), limits, roster: Roster::default() }
+        Self {
+            timeline: Timeline::new(history, limits, now),
+            limits,
+            roster: Roster::default(),
+            deliveries: Deliveries::new(),
+        }
     }
 
     /// Takes new events from the feed and pushes each to the live connections it concerns.
@@ -136,7 +144,7 @@ impl Delivery {
                 self.roster.fall_behind(id, before);
                 behind.push(Behind { id, push });
             }
-            outgoing.record_deliveries(delivered);
+            self.deliveries.add(outgoing.event().event.payload.event_type, delivered);
             let route = &outgoing.event().route;
             let again = matches!(route, Route::Namespace(_)) && queued.contains(route);
             if several && delivered > 0 && !again {

@@ -31,6 +31,8 @@ use crate::{
 use sender::send_all_the_time;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Of the JavaScript library, in turn.
+const VERSIONS: [u8; 5] = [4, 4, 3, 2, 4];
 
 /// Who makes the traffic.
 #[derive(Debug, Clone, Copy)]
@@ -249,10 +251,16 @@ async fn connect(
         ConnectOptions::guest(url)
     };
     let form = if number.is_multiple_of(3) { Form::Path } else { Form::Namespace };
-    let connect = connect.by(form).over(&["websocket"]).insisting().with(
-        "options",
-        json!({"reconnectionDelay": 50, "reconnectionDelayMax": 500, "timeout": 3000}),
-    );
+    // WebSockets, because the way may lead through a balancer that sends every connection elsewhere.
+    let connect = connect
+        .by(form)
+        .over(&["websocket"])
+        .insisting()
+        .with("version", VERSIONS.get(number % VERSIONS.len()))
+        .with(
+            "options",
+            json!({"reconnectionDelay": 50, "reconnectionDelayMax": 500, "timeout": 3000}),
+        );
     let client = driver.connect(&connect).await;
     Arc::new(client.unwrap_or_else(|refused| panic!("client {number}: {refused:?}")))
 }

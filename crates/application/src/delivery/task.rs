@@ -14,6 +14,7 @@ use super::{
     Advance, Behind, Delivery, Joined, Resume,
     backoff::Backoff,
     catch_up,
+    deliveries::Deliveries,
     follower::{self, Followed},
     isolation,
 };
@@ -70,6 +71,7 @@ pub struct DeliveryHandle {
     last_contact: watch::Receiver<Option<Contact>>,
     ahead_timeout: Duration,
     catching_up: Arc<Semaphore>,
+    deliveries: Deliveries,
 }
 
 /// Commands waiting for the delivery task; senders wait when it is full.
@@ -112,6 +114,7 @@ pub fn start_seeded(
         last_contact,
         ahead_timeout: config.ahead_timeout,
         catching_up: Arc::new(Semaphore::new(CATCHING_UP)),
+        deliveries: Deliveries::new(),
     };
     let task = Task {
         feed,
@@ -197,6 +200,10 @@ impl DeliveryHandle {
             at.elapsed() < self.ahead_timeout
                 && late_at.is_none_or(|late_at| late_at.elapsed() >= self.ahead_timeout)
         })
+    }
+
+    pub(super) fn deliveries(&self) -> &Deliveries {
+        &self.deliveries
     }
 
     /// Waits for a turn to catch up.
