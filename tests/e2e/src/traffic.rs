@@ -75,7 +75,10 @@ impl Traffic {
         let driver = Driver::start(Library::JavaScript4);
         let connecting = (0..options.users * 2 + options.guests).map(|number| {
             let url = urls.get(number % urls.len()).expect("there is an address");
-            connect(&driver, url, number, &options)
+            // One address may be that of a balancer that sends every connection elsewhere; polling
+            // is many connections to one node.
+            let polls = urls.len() > 1 && number % 4 == 1;
+            connect(&driver, url, number, if polls { "polling" } else { "websocket" }, &options)
         });
         let clients: Vec<Arc<Client>> = join_all(connecting).await;
         let stop = watch::Sender::new(false);
@@ -243,6 +246,7 @@ async fn connect(
     driver: &Driver,
     url: &str,
     number: usize,
+    transport: &str,
     options: &TrafficOptions,
 ) -> Arc<Client> {
     let connect = if number < options.users * 2 {
@@ -251,10 +255,9 @@ async fn connect(
         ConnectOptions::guest(url)
     };
     let form = if number.is_multiple_of(3) { Form::Path } else { Form::Namespace };
-    // WebSockets, because the way may lead through a balancer that sends every connection elsewhere.
     let connect = connect
         .by(form)
-        .over(&["websocket"])
+        .over(&[transport])
         .insisting()
         .with("version", VERSIONS.get(number % VERSIONS.len()))
         .with(
