@@ -36,11 +36,11 @@ function tell(name, event, { message, text, target_user_id: target, good_id: goo
 
 // Joins, and counts what arrives: the scene waits for everybody to have seen everything.
 class Player {
-  constructor(name, target, options) {
+  constructor(name, token, target, options) {
     this.name = name;
     this.seen = 0;
     this.waiting = () => {};
-    this.socket = io(target, { ...options, auth: { token: tokenOf(name) }, forceNew: true });
+    this.socket = io(target, { ...options, auth: { token }, forceNew: true });
     this.socket.on("connect_error", (error) => die(`${name} was refused: ${error.message}`));
     this.socket.onAny((event, payload) => {
       tell(name, event, payload);
@@ -71,11 +71,13 @@ try {
 } catch {
   die(`no server at ${url}. Start one in another terminal: just run`);
 }
+// Before the time runs: it may have to be built first.
+const [aliceToken, bobToken] = ["alice", "bob"].map(tokenOf);
 setTimeout(() => die(`the scene did not end within ${SCENE_MS / 1000} s`), SCENE_MS).unref();
 
 say(`Two players join ${url}, one by path, one by namespace.`);
-const alice = new Player("alice", url, { path: PRIVATE });
-const bob = new Player("bob", url + PRIVATE, {});
+const alice = new Player("alice", aliceToken, url, { path: PRIVATE });
+const bob = new Player("bob", bobToken, url + PRIVATE, {});
 await Promise.all([alice.ready(), bob.ready()]);
 
 say("\nAlice greets everybody.");
