@@ -13,9 +13,7 @@ pub(super) struct Deliveries {
 
 impl Deliveries {
     pub(super) fn new() -> Self {
-        let of = |event_type: EventType| {
-            metrics::counter!("game_realtime_deliveries_total", "type" => event_type.as_str())
-        };
+        let of = |event_type: EventType| metrics::counter!("game_realtime_deliveries_total", "type" => event_type.as_str());
         Self {
             broadcasts: of(EventType::Broadcast),
             messages: of(EventType::SendMessage),

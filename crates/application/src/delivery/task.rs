@@ -60,8 +60,21 @@ enum Command {
 #[derive(Clone, Copy)]
 pub(super) struct Contact {
     at: Instant,
-    /// When the feed last told something old: this node was behind then.
+    /// When the feed last brought something old: this node was behind then.
     late_at: Option<Instant>,
+    /// When it last brought something new, or said that there was nothing.
+    current_at: Option<Instant>,
+}
+
+/// What the feed brought.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum News {
+    /// What has long been known.
+    Late,
+    /// What has just happened, or that nothing has.
+    Current,
+    /// A history, which may be as old as it likes.
+    History,
 }
 
 /// Talks to the delivery task.
@@ -81,7 +94,7 @@ const UPDATES: usize = 16;
 /// Connections that are handed what they missed at the same time. The others wait for their turn: all
 /// at once would leave live connections what little time remains (`just bench resume`).
 const CATCHING_UP: usize = 4;
-/// An event that is older than this when the feed brings it is late.
+/// An event that is older than this when the feed brings it is late. Longer than any news takes.
 const LATE: Duration = Duration::from_secs(1);
 /// How often a join whose cursor is ahead asks again.
 const AHEAD_RETRY: Duration = Duration::from_millis(20);
@@ -148,7 +161,8 @@ impl DeliveryHandle {
         push: &Arc<dyn ClientPush>,
         resume: Resume,
     ) -> Result<Joined, DeliveryGone> {
-        let deadline = Instant::now() + self.ahead_timeout;
+        let begun = Instant::now();
+        let deadline = begun + self.ahead_timeout;
         let mut resume = resume;
         loop {
             let (answer, joined) = oneshot::channel();
@@ -163,7 +177,7 @@ impl DeliveryHandle {
                 at @ Joined::At { .. } => return Ok(at),
                 Joined::Ahead if Instant::now() < deadline => tokio::time::sleep(AHEAD_RETRY).await,
                 // The store never gave that cursor out.
-                Joined::Ahead if self.is_current() => resume = Resume::Malformed,
+                Joined::Ahead if self.has_caught_up(begun) => resume = Resume::Malformed,
                 Joined::Ahead => return Ok(Joined::Ahead),
             }
         }
@@ -194,11 +208,11 @@ impl DeliveryHandle {
         self.last_contact.borrow().map(|contact| contact.at.elapsed())
     }
 
-    /// Whether everything that was committed before the time to wait for a cursor has come by.
-    fn is_current(&self) -> bool {
-        self.last_contact.borrow().is_some_and(|Contact { at, late_at }| {
-            at.elapsed() < self.ahead_timeout
-                && late_at.is_none_or(|late_at| late_at.elapsed() >= self.ahead_timeout)
+    /// Whether everything that was committed before `since` has come by.
+    fn has_caught_up(&self, since: Instant) -> bool {
+        self.last_contact.borrow().is_some_and(|Contact { late_at, current_at, .. }| {
+            late_at.is_none_or(|late_at| late_at < since)
+                && current_at.is_some_and(|current_at| current_at > since + LATE)
         })
     }
 
@@ -241,7 +255,7 @@ impl Task {
         let mut backoff = Backoff::new(self.seed);
         let history = follower::first_history(&self.feed, &self.config, &mut backoff).await;
         let mut delivery = Delivery::new(history, self.config.timeline, self.clock.now());
-        self.note_contact(false);
+        self.note(News::History);
         let (updates, mut followed) = mpsc::channel(UPDATES);
         let follower = follower::run(
             Arc::clone(&self.feed),
@@ -283,14 +297,15 @@ impl Task {
                 if let Some(age) = age {
                     metrics::gauge!("game_realtime_feed_lag_seconds").set(age.as_secs_f64());
                 }
-                self.note_contact(age.is_some_and(|age| age > LATE));
+                let late = age.is_some_and(|age| age > LATE);
+                self.note(if late { News::Late } else { News::Current });
                 for Behind { id, push } in delivery.publish(update, now) {
                     debug!(connection.id = %id, "connection fell behind");
                     self.tracker.spawn(catch_up::run(self.handle.clone(), id, push));
                 }
             }
             Followed::Restart(history) => {
-                self.note_contact(false);
+                self.note(News::History);
                 delivery.restart(history, self.clock.now());
             }
         }
@@ -298,11 +313,15 @@ impl Task {
         metrics::gauge!("game_realtime_timeline_bytes").set(as_f64(delivery.timeline().bytes()));
     }
 
-    fn note_contact(&self, late: bool) {
+    fn note(&self, news: News) {
         let at = Instant::now();
-        let before = self.contact.borrow().and_then(|contact| contact.late_at);
-        let late_at = if late { Some(at) } else { before };
-        self.contact.send_replace(Some(Contact { at, late_at }));
+        let before = *self.contact.borrow();
+        let last = |kind, before| if news == kind { Some(at) } else { before };
+        self.contact.send_replace(Some(Contact {
+            at,
+            late_at: last(News::Late, before.and_then(|contact| contact.late_at)),
+            current_at: last(News::Current, before.and_then(|contact| contact.current_at)),
+        }));
     }
 
     fn obey(&self, delivery: &mut Delivery, command: Command) {

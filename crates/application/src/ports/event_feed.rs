@@ -53,7 +53,8 @@ pub trait FeedStream: Send {
 pub struct FeedUpdate {
     /// New events, in order; possibly none.
     pub events: Vec<PositionedEvent>,
-    /// Everything up to here has been seen. Never before the last event.
+    /// Everything up to here has been seen. Never before the last event. The feed of every node
+    /// MUST come to every head that any node was told.
     pub head: Position,
 }
 
