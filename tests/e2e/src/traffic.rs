@@ -45,11 +45,20 @@ pub struct TrafficOptions {
     pub pace: Duration,
     /// How much each event carries besides.
     pub padding: usize,
+    /// The transports they use, in turn. An empty list is the library's default.
+    pub transports: &'static [&'static [&'static str]],
 }
 
 impl Default for TrafficOptions {
     fn default() -> Self {
-        Self { name: "player", users: 5, guests: 3, pace: Duration::from_millis(60), padding: 0 }
+        Self {
+            name: "player",
+            users: 5,
+            guests: 3,
+            pace: Duration::from_millis(60),
+            padding: 0,
+            transports: &[&["websocket"]],
+        }
     }
 }
 
@@ -249,10 +258,15 @@ async fn connect(
         ConnectOptions::guest(url)
     };
     let form = if number.is_multiple_of(3) { Form::Path } else { Form::Namespace };
-    let connect = connect.by(form).over(&["websocket"]).insisting().with(
+    let connect = connect.by(form).insisting().with(
         "options",
         json!({"reconnectionDelay": 50, "reconnectionDelayMax": 500, "timeout": 3000}),
     );
+    let transports = options.transports.get(number % options.transports.len().max(1));
+    let connect = match transports {
+        None | Some([]) => connect,
+        Some(transports) => connect.over(transports),
+    };
     let client = driver.connect(&connect).await;
     Arc::new(client.unwrap_or_else(|refused| panic!("client {number}: {refused:?}")))
 }
