@@ -112,6 +112,11 @@ impl Gateway {
         &self.tasks
     }
 
+    /// Waits until the node is going down.
+    pub(crate) async fn drains(&self) {
+        self.draining.cancelled().await;
+    }
+
     /// Whether new connections are refused because the node is going down.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
