@@ -1,8 +1,8 @@
 //! The load balancers that we ship configurations for: nginx and haproxy before three nodes, with
 //! stock clients over TLS and without; and a rolling restart that nobody notices.
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "tests may fail")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests may fail")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use game_realtime_e2e::{
@@ -10,7 +10,7 @@ use game_realtime_e2e::{
     TrafficOptions, event, mint, shape,
 };
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Broadcasts of each client: enough that polling clients ask for more many times.
 const ROUNDS: usize = 5;

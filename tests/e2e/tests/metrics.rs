@@ -1,5 +1,5 @@
 //! The list of metrics, the dashboard and the alerts are about what the binary really exposes.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may fail")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests may fail")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

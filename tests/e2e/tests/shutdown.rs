@@ -1,4 +1,5 @@
 //! SIGTERM: in good order and in time, whatever the clients do.
+#![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 use std::time::Duration;
 
@@ -127,6 +128,25 @@ async fn clients_are_sent_away_a_few_at_a_time() {
     let spread = *closed.iter().max().unwrap() - *closed.iter().min().unwrap();
     assert!(spread > GRACE / 20, "all within {spread:?}");
     assert_eq!(server.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    const CLIENTS: usize = 40;
+    // A drain of some seconds.
+    let settings = Settings::new(&Store::Memory).with("shutdown.grace", "60s");
+    let mut server = Server::start(&settings).await;
+    let driver = Driver::start(Library::JavaScript4);
+    let guest = ConnectOptions::guest(&server.url()).over(&["websocket"]);
+    let clients = (0..CLIENTS).map(|_| driver.connect(&guest));
+    let clients: Vec<_> = futures_util::future::try_join_all(clients).await.unwrap();
+    server.terminate();
+    let first = clients.iter().map(|client| Box::pin(client.await_lifecycle("disconnect")));
+    futures_util::future::select_all(first).await;
+    let started = Instant::now();
+    server.terminate();
+    assert_eq!(server.ended().await.code(), Some(1));
+    assert!(started.elapsed() < SLACK, "took {:?}", started.elapsed());
 }
 
 /// Asks for a WebSocket and reads the answer's head.
