@@ -32,7 +32,10 @@ pub(crate) async fn drain(
     deadline: Instant,
 ) {
     let available = deadline.saturating_duration_since(Instant::now());
-    gateway.settle(Instant::now() + available.mul_f64(ANSWER_PART)).await;
+    let answered_by = Instant::now() + available.mul_f64(ANSWER_PART);
+    gateway.settle(answered_by).await;
+    gateway.refuse_events();
+    gateway.settle(answered_by).await;
     let closed = close_in_batches(gateway, available.mul_f64(CLOSE_PART)).await;
     gateway.tasks().close();
     connections.close();

@@ -192,6 +192,11 @@ impl Session {
             let answer = Answer::Failed(Failure::of(ErrorCode::InvalidPayload));
             return Done { acknowledgement, name: String::new(), answer };
         };
+        if self.gateway.refuses_events() {
+            events::count("unknown", ErrorCode::Unavailable.as_str());
+            let answer = Answer::Failed(Failure::of(ErrorCode::Unavailable));
+            return Done { acknowledgement, name: packet.name, answer };
+        }
         let deadline = received_at + self.gateway.event_timeout();
         let executed = self.gateway.events().execute(&self.connection, &packet);
         let answer = match timeout_at(deadline, executed).await {
