@@ -74,6 +74,11 @@ impl EngineSession {
         self.transport.get()
     }
 
+    /// Whether it has joined a game namespace and not left all of them.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn new_gate(&self) -> Gate {
         self.gates.fetch_add(1, Ordering::Relaxed)
     }

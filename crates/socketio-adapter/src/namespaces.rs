@@ -138,6 +138,9 @@ fn close_unless_connected(gateway: &Arc<Gateway>, socket: &Arc<Socket>) {
         // A node that goes down does not wait for it.
         tokio::time::timeout(gateway.limits().connect_timeout, gateway.drains()).await.ok();
         let engine = socket.req_parts().extensions.get::<Arc<EngineSession>>();
+        if engine.is_some_and(|engine| engine.is_connected()) {
+            return;
+        }
         match engine.and_then(|engine| engine.transport()) {
             Some(transport) => transport.finish(),
             None => {

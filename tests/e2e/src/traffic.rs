@@ -31,6 +31,8 @@ use crate::{
 use sender::send_all_the_time;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Of the JavaScript library, in turn.
+const VERSIONS: [u8; 5] = [4, 4, 3, 2, 4];
 
 /// Who makes the traffic.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +47,8 @@ pub struct TrafficOptions {
     pub pace: Duration,
     /// How much each event carries besides.
     pub padding: usize,
-    /// The transports they use, in turn. An empty list is the library's default.
+    /// The transports they use, in turn; an empty list is the library's default. If none are named,
+    /// all use WebSocket; where there are several addresses, some poll.
     pub transports: &'static [&'static [&'static str]],
 }
 
@@ -57,7 +60,7 @@ impl Default for TrafficOptions {
             guests: 3,
             pace: Duration::from_millis(60),
             padding: 0,
-            transports: &[&["websocket"]],
+            transports: &[],
         }
     }
 }
@@ -82,7 +85,12 @@ impl Traffic {
         let driver = Driver::start(Library::JavaScript4);
         let connecting = (0..options.users * 2 + options.guests).map(|number| {
             let url = urls.get(number % urls.len()).expect("there is an address");
-            connect(&driver, url, number, &options)
+            // One address may be that of a balancer that sends every connection elsewhere; polling
+            // is many connections to one node.
+            let polls = urls.len() > 1 && number % 4 == 1;
+            let default: &[&str] = if polls { &["polling"] } else { &["websocket"] };
+            let named = options.transports.get(number % options.transports.len().max(1));
+            connect(&driver, url, number, named.copied().unwrap_or(default), &options)
         });
         let clients: Vec<Arc<Client>> = join_all(connecting).await;
         let stop = watch::Sender::new(false);
@@ -250,6 +258,7 @@ async fn connect(
     driver: &Driver,
     url: &str,
     number: usize,
+    transports: &[&str],
     options: &TrafficOptions,
 ) -> Arc<Client> {
     let connect = if number < options.users * 2 {
@@ -258,15 +267,14 @@ async fn connect(
         ConnectOptions::guest(url)
     };
     let form = if number.is_multiple_of(3) { Form::Path } else { Form::Namespace };
-    let connect = connect.by(form).insisting().with(
-        "options",
-        json!({"reconnectionDelay": 50, "reconnectionDelayMax": 500, "timeout": 3000}),
-    );
-    let transports = options.transports.get(number % options.transports.len().max(1));
-    let connect = match transports {
-        None | Some([]) => connect,
-        Some(transports) => connect.over(transports),
-    };
+    let mut connect =
+        connect.by(form).insisting().with("version", VERSIONS.get(number % VERSIONS.len())).with(
+            "options",
+            json!({"reconnectionDelay": 50, "reconnectionDelayMax": 500, "timeout": 3000}),
+        );
+    if !transports.is_empty() {
+        connect = connect.over(transports);
+    }
     let client = driver.connect(&connect).await;
     Arc::new(client.unwrap_or_else(|refused| panic!("client {number}: {refused:?}")))
 }
