@@ -67,6 +67,11 @@ lint:
     just layers
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
+# Check the files in config/deploy with the tools of those who read them.
+lint-deploy:
+    tools/setup deploy
+    tools/lint-deploy
+
 # Check that dependencies point inward.
 layers:
     tools/layers

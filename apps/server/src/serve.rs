@@ -51,11 +51,11 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
         .await
         .map_err(|error| not_bound("http.port", &error))?;
 
-    let readiness = Readiness {
-        store: Arc::clone(&store.health),
-        feed_age: Box::new(move || delivery.feed_age()),
-        draining: stop.clone(),
-    };
+    let readiness = Readiness::new(
+        Arc::clone(&store.health),
+        Box::new(move || delivery.feed_age()),
+        stop.clone(),
+    );
     let admin_stop = CancellationToken::new();
     tasks.spawn(admin::serve(admin_listener, readiness, metrics, admin_stop.clone()));
     announce(&config, node_id, server.local_addr()?, admin_address);

@@ -15,5 +15,5 @@ mod server;
 
 pub use config::Config;
 pub use metrics::{Metrics, MetricsError};
-pub use readiness::{Readiness, Reason};
+pub use readiness::{FeedAge, Readiness, Reason};
 pub use server::{Listener, bind, serve};

@@ -7,11 +7,13 @@ use metrics::{
 use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
+use metrics_process::Collector;
 
 /// What the process did, as Prometheus reads it.
 #[derive(Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
+    process: Collector,
 }
 
 /// Metrics cannot be collected.
@@ -34,6 +36,9 @@ const SECONDS: [f64; 13] =
 /// takes in one transaction.
 const BATCH_EVENTS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
+/// What the metrics of the operating system's view begin with.
+const PROCESS_PREFIX: &str = "game_realtime_";
+
 impl Metrics {
     /// Collects what the process emits from now on. Once per process.
     ///
@@ -45,11 +50,14 @@ impl Metrics {
         metrics::set_global_recorder(recorder).map_err(|_| MetricsError::AlreadyInstalled)?;
         describe();
         register();
-        Ok(Self { handle })
+        let process = Collector::new(PROCESS_PREFIX);
+        process.describe();
+        Ok(Self { handle, process })
     }
 
     /// All series in the Prometheus text format, version 0.0.4.
     pub(crate) fn render(&self) -> String {
+        self.process.collect();
         self.handle.render()
     }
 
@@ -120,6 +128,44 @@ fn describe() {
         "Events that returning clients can still get from memory."
     );
     describe_gauge!("game_realtime_timeline_bytes", Unit::Bytes, "Memory that those events take.");
+    describe_gauge!(
+        "game_realtime_feed_age_seconds",
+        Unit::Seconds,
+        "How long ago the feed was last known to be current."
+    );
+    describe_gauge!(
+        "game_realtime_connections_behind",
+        "Connections that have not been handed everything yet: they just joined, or do not read."
+    );
+    describe_counter!(
+        "game_realtime_fell_behind_total",
+        "Times a connection's send buffer was full."
+    );
+    describe_gauge!(
+        "game_realtime_commit_queue_writes",
+        "Writes that wait for the next transaction, by lane."
+    );
+    describe_gauge!("game_realtime_ready", "1 if the node was ready when last asked, else 0.");
+    describe_gauge!("game_realtime_build_info", "Always 1; the version is a label.");
+    describe_etcd();
+}
+
+/// What only a node on etcd has.
+fn describe_etcd() {
+    describe_gauge!(
+        "game_realtime_lease_left_seconds",
+        Unit::Seconds,
+        "How long etcd keeps what this node has registered, if its leases are not renewed."
+    );
+    describe_gauge!("game_realtime_store_nospace", "1 while etcd refuses writes for want of room.");
+    describe_counter!(
+        "game_realtime_registry_repairs_total",
+        "Registrations that were mended in etcd, by what was wrong."
+    );
+    describe_counter!(
+        "game_realtime_pruned_events_total",
+        "Events that this node deleted from etcd because of their age."
+    );
 }
 
 /// Makes the series visible whose labels are known in advance, so that the first event is an
@@ -136,9 +182,19 @@ fn register() {
     }
     counter!("game_realtime_feed_gaps_total").absolute(0);
     counter!("game_realtime_feed_unreadable_total").absolute(0);
+    counter!("game_realtime_fell_behind_total").absolute(0);
+    counter!("game_realtime_pruned_events_total").absolute(0);
+    for kind in ["registered", "missing", "stale"] {
+        counter!("game_realtime_registry_repairs_total", "kind" => kind).absolute(0);
+    }
+    gauge!("game_realtime_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!("game_realtime_connections_behind").set(0.0);
+    gauge!("game_realtime_ready").set(0.0);
+    gauge!("game_realtime_store_nospace").set(0.0);
     gauge!("game_realtime_feed_lag_seconds").set(0.0);
     gauge!("game_realtime_store_up").set(0.0);
     let _: metrics::Histogram = histogram!("game_realtime_commit_seconds");
+    let _: metrics::Histogram = histogram!("game_realtime_commit_batch_events");
 }
 
 #[cfg(test)]
@@ -150,7 +206,7 @@ impl Metrics {
             describe();
             register();
         });
-        Self { handle: recorder.handle() }
+        Self { handle: recorder.handle(), process: Collector::new(PROCESS_PREFIX) }
     }
 }
 

@@ -1,10 +1,16 @@
 //! Whether this node may get traffic.
 
-use std::{error::Error, fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    fmt::{self, Write as _},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use game_realtime_application::ports::StoreHealth;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 /// A store that has not answered by then counts as one that does not.
 const STORE_DEADLINE: Duration = Duration::from_secs(2);
@@ -14,13 +20,15 @@ const FEED_MAX_AGE: Duration = Duration::from_secs(5);
 
 /// What readiness depends on.
 pub struct Readiness {
-    /// The store, which also knows whether it still holds this node's registrations.
-    pub store: Arc<dyn StoreHealth>,
-    /// How long ago the feed was last known to be current; `None` before it ever was.
-    pub feed_age: Box<dyn Fn() -> Option<Duration> + Send + Sync>,
-    /// Cancelled when the node begins to shut down.
-    pub draining: CancellationToken,
+    store: Arc<dyn StoreHealth>,
+    feed_age: FeedAge,
+    draining: CancellationToken,
+    /// What was found last; `None` before anybody asked.
+    was_ready: Mutex<Option<bool>>,
 }
+
+/// How long ago the feed was last known to be current; `None` before it ever was.
+pub type FeedAge = Box<dyn Fn() -> Option<Duration> + Send + Sync>;
 
 /// Why a node is not ready.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
@@ -31,9 +39,50 @@ pub struct Reason {
     pub message: String,
 }
 
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.check, self.message)
+    }
+}
+
 impl Readiness {
-    /// Asks everything, within [`STORE_DEADLINE`]. Ready means no reason against it.
+    /// Looks at the store (which also knows whether it still holds this node's registrations), at
+    /// the feed, and at `draining`, which is cancelled when the node begins to shut down.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn StoreHealth>,
+        feed_age: FeedAge,
+        draining: CancellationToken,
+    ) -> Self {
+        Self { store, feed_age, draining, was_ready: Mutex::default() }
+    }
+
+    /// Asks everything, within [`STORE_DEADLINE`]. Ready means no reason against it. Whoever asks,
+    /// a change is logged.
     pub(crate) async fn reasons(&self) -> Vec<Reason> {
+        let reasons = self.ask().await;
+        let ready = reasons.is_empty();
+        metrics::gauge!("game_realtime_ready").set(f64::from(u8::from(ready)));
+        let before = self.was_ready.lock().unwrap_or_else(PoisonError::into_inner).replace(ready);
+        if before != Some(ready) {
+            if ready {
+                info!("ready");
+            } else {
+                let reasons: Vec<_> = reasons.iter().map(Reason::to_string).collect();
+                warn!(reasons = reasons.join("; "), "not ready");
+            }
+        }
+        reasons
+    }
+
+    /// Shows what can only be known by asking, in metrics.
+    pub(crate) fn record(&self) {
+        if let Some(age) = (self.feed_age)() {
+            metrics::gauge!("game_realtime_feed_age_seconds").set(age.as_secs_f64());
+        }
+    }
+
+    async fn ask(&self) -> Vec<Reason> {
         let draining = self
             .draining
             .is_cancelled()
@@ -44,7 +93,7 @@ impl Readiness {
     }
 
     /// Asks the store and shows the answer in `game_realtime_store_up`.
-    pub(crate) async fn store_trouble(&self) -> Option<String> {
+    async fn store_trouble(&self) -> Option<String> {
         let trouble = match timeout(STORE_DEADLINE, self.store.check()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(chain(&error)),
@@ -101,18 +150,14 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn readiness(store: Store, feed_age: Option<Duration>) -> Readiness {
-        Readiness {
-            store: Arc::new(store),
-            feed_age: Box::new(move || feed_age),
-            draining: CancellationToken::new(),
-        }
+        Readiness::new(Arc::new(store), Box::new(move || feed_age), CancellationToken::new())
     }
 
     const FRESH: Option<Duration> = Some(Duration::from_millis(4999));
 
     async fn messages(readiness: &Readiness) -> Vec<String> {
         let reasons = readiness.reasons().await;
-        reasons.iter().map(|reason| format!("{}: {}", reason.check, reason.message)).collect()
+        reasons.iter().map(Reason::to_string).collect()
     }
 
     #[tokio::test]

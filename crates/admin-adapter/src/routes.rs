@@ -34,7 +34,10 @@ pub(crate) async fn answer<B>(
     }
     match path {
         "/readyz" => ready(&readiness.reasons().await),
-        "/metrics" => response(StatusCode::OK, PROMETHEUS, metrics.render()),
+        "/metrics" => {
+            readiness.record();
+            response(StatusCode::OK, PROMETHEUS, metrics.render())
+        }
         // Whoever can answer runs its loop.
         _ => response(StatusCode::OK, JSON, r#"{"status":"ok"}"#),
     }

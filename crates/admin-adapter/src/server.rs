@@ -27,7 +27,7 @@ const CONNECTION_LIFETIME: Duration = Duration::from_secs(10);
 /// How long to leave `accept` alone after it failed, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often the store is asked for `store_up`, and metrics get their upkeep.
+/// How often readiness is asked for its metrics and its log, and metrics get their upkeep.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What is being answered when the server stops may take so much longer.
@@ -128,9 +128,7 @@ async fn upkeep(context: &Context) {
     loop {
         ticks.tick().await;
         context.metrics.upkeep();
-        if let Some(trouble) = context.readiness.store_trouble().await {
-            debug!(trouble, "store is not up");
-        }
+        context.readiness.reasons().await;
     }
 }
 #[cfg(test)]

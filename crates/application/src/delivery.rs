@@ -241,6 +241,20 @@ impl Delivery {
         }
     }
 
+    /// Ends some connections, and says how many are left.
+    pub fn close_some(&mut self, most: usize, reason: CloseReason) -> usize {
+        for push in self.roster.take(most) {
+            push.close(reason);
+        }
+        self.roster.len()
+    }
+
+    /// How many connections have not been handed everything yet.
+    #[must_use]
+    pub fn behind(&self) -> usize {
+        self.roster.behind()
+    }
+
     /// Everything up to here has been published.
     #[must_use]
     pub fn head(&self) -> Position {

@@ -89,6 +89,9 @@ impl Writer {
             match next {
                 Ok(Some(first)) => {
                     let batch = Batch::gather(first, &mut commands);
+                    #[expect(clippy::cast_precision_loss, reason = "the queue is bounded")]
+                    metrics::gauge!("game_realtime_commit_queue_writes", "lane" => "only")
+                        .set(commands.len() as f64);
                     if !batch.appends.is_empty() {
                         self.commit(batch.appends);
                     }

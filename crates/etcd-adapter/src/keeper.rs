@@ -43,6 +43,8 @@ impl Keeper {
                     }
                 }
             }
+            metrics::gauge!("game_realtime_lease_left_seconds")
+                .set(self.leases.left().as_secs_f64());
             if self.registry.note_lost(&self.leases) > 0 {
                 self.mend.notify_one();
             }

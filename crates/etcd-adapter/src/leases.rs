@@ -143,6 +143,13 @@ impl Leases {
         renewed_at.is_some_and(|renewed_at| renewed_at.elapsed() < self.ttl)
     }
 
+    /// How long the node's leases live at least, if they are not renewed.
+    pub(crate) fn left(&self) -> Duration {
+        let renewed_at = self.lock().renewed_at;
+        renewed_at
+            .map_or(Duration::ZERO, |renewed_at| self.ttl.saturating_sub(renewed_at.elapsed()))
+    }
+
     /// The leases that the node holds.
     pub(crate) fn held(&self) -> Vec<LeaseId> {
         self.lock().held.iter().map(|held| held.id).collect()

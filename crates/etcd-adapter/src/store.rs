@@ -83,7 +83,7 @@ impl EtcdStore {
         let stamps = Arc::new(LogicalClock::new(clock));
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
-        let writes = WriteQueue::new(cluster.request_timeout(), |queue| {
+        let writes = WriteQueue::new(cluster.request_timeout(), |lane, queue| {
             let writer = Writer {
                 node_id: options.node_id,
                 cluster: Arc::clone(&cluster),
@@ -93,6 +93,7 @@ impl EtcdStore {
                 registry: Arc::clone(&registry),
                 stamps: Arc::clone(&stamps),
                 failing: AtomicBool::new(false),
+                lane,
             };
             tasks.spawn(writer.run(queue, stop.clone()));
         });

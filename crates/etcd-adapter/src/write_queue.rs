@@ -20,6 +20,9 @@ use crate::batch::Write;
 /// two cores).
 const LANES: usize = 2;
 
+/// What the lanes are called in metrics.
+const LANE_NAMES: [&str; LANES] = ["even", "odd"];
+
 /// Writes that wait in a lane; beyond it they are refused. Some ten full transactions' worth for
 /// every second that a client is ready to wait.
 const LANE: usize = 8192;
@@ -60,14 +63,14 @@ pub(crate) fn lane(lanes: &Lanes, connection: ConnectionId) -> &mpsc::Sender<Wri
 }
 
 impl WriteQueue {
-    /// Makes the lanes. `serve` is given the end of each, in turn.
+    /// Makes the lanes. `serve` is given the name and the end of each, in turn.
     pub(crate) fn new(
         request_timeout: Duration,
-        mut serve: impl FnMut(mpsc::Receiver<Write>),
+        mut serve: impl FnMut(&'static str, mpsc::Receiver<Write>),
     ) -> Self {
-        let lanes = Arc::new(std::array::from_fn(|_| {
+        let lanes = Arc::new(LANE_NAMES.map(|name| {
             let (lane, queue) = mpsc::channel(LANE);
-            serve(queue);
+            serve(name, queue);
             lane
         }));
         Self { lanes, request_timeout }

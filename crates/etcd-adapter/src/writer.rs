@@ -46,6 +46,8 @@ pub(crate) struct Writer {
     pub(crate) stamps: Arc<LogicalClock>,
     /// Whether the last transaction failed: an outage is logged once, not at every transaction.
     pub(crate) failing: AtomicBool,
+    /// Which lane it serves, for metrics.
+    pub(crate) lane: &'static str,
 }
 
 /// Why a batch could not be written.
@@ -123,6 +125,9 @@ impl Writer {
             yield_now().await;
             filling.take_queued(&self.keys);
             let batch = filling.take(&self.keys);
+            #[expect(clippy::cast_precision_loss, reason = "the queue is bounded")]
+            metrics::gauge!("game_realtime_commit_queue_writes", "lane" => self.lane)
+                .set(filling.queue.len() as f64);
             if batch.is_empty() {
                 continue;
             }

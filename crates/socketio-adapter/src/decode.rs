@@ -55,7 +55,9 @@ pub(crate) fn command<C>(
 where
     C: DeserializeOwned + Validate,
 {
-    let json = argument.map(RawValue::get).ok_or_else(not_one_object)?;
+    // Structures can be read from arrays too, field by field.
+    let is_object = |json: &&str| json.starts_with('{');
+    let json = argument.map(RawValue::get).filter(is_object).ok_or_else(not_one_object)?;
     // Everything is decoded twice only if it is wrong, to say where.
     let command = serde_json::from_str::<C>(json).or_else(|error| explain(json, &error))?;
     Unvalidated::new(command).validate_with(limits).map_err(|report| {
@@ -175,9 +177,18 @@ mod tests {
 
     #[test]
     fn what_is_not_one_object_is_said_to_be_that() {
-        for arguments in
-            ["", ",1", r#","x""#, ",null", ",[]", ",true", ",{},{}", r#",{"message":"x"},1"#]
-        {
+        for arguments in [
+            "",
+            ",1",
+            r#","x""#,
+            ",null",
+            ",[]",
+            r#",["x"]"#,
+            r#", ["x", null]"#,
+            ",true",
+            ",{},{}",
+            r#",{"message":"x"},1"#,
+        ] {
             assert_eq!(
                 faults::<BroadcastCommand>(&format!(r#"["e"{arguments}]"#)),
                 [": must be one JSON object"],

@@ -1,6 +1,12 @@
 //! What every connection of this transport shares.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use game_realtime_application::{
     DeliveryHandle,
@@ -35,6 +41,7 @@ pub(crate) struct Gateway {
     tasks: TaskTracker,
     workers: TaskTracker,
     draining: CancellationToken,
+    refusing: AtomicBool,
 }
 
 /// How often it is checked that events in flight are done.
@@ -57,6 +64,7 @@ impl Gateway {
             tasks,
             workers: TaskTracker::new(),
             draining,
+            refusing: AtomicBool::new(false),
         })
     }
 
@@ -110,6 +118,22 @@ impl Gateway {
     /// Owns every other task of the transport.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
+    }
+
+    /// From now on events are answered `unavailable`: whoever sends them is about to be sent away,
+    /// and an event on its way then would have no answer.
+    pub(crate) fn refuse_events(&self) {
+        self.refusing.store(true, Ordering::Release);
+    }
+
+    /// Whether events are no longer carried out.
+    pub(crate) fn refuses_events(&self) -> bool {
+        self.refusing.load(Ordering::Acquire)
+    }
+
+    /// Waits until the node is going down.
+    pub(crate) async fn drains(&self) {
+        self.draining.cancelled().await;
     }
 
     /// Whether new connections are refused because the node is going down.

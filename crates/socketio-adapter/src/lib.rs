@@ -11,6 +11,7 @@
 
 mod config;
 mod decode;
+mod drain;
 mod engine_session;
 mod error_code;
 mod events;
@@ -22,6 +23,7 @@ mod namespaces;
 mod origin;
 mod push;
 mod query;
+mod series;
 mod server;
 mod service;
 mod session;

@@ -135,7 +135,8 @@ fn close_unless_connected(gateway: &Arc<Gateway>, socket: &Arc<Socket>) {
     let socket = Arc::clone(socket);
     let tasks = gateway.tasks().clone();
     tasks.spawn(async move {
-        tokio::time::sleep(gateway.limits().connect_timeout).await;
+        // A node that goes down does not wait for it.
+        tokio::time::timeout(gateway.limits().connect_timeout, gateway.drains()).await.ok();
         let engine = socket.req_parts().extensions.get::<Arc<EngineSession>>();
         if engine.is_some_and(|engine| engine.is_connected()) {
             return;

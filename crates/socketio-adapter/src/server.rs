@@ -9,20 +9,20 @@ use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::yield_now,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::{
     config::{HttpConfig, LimitsConfig},
+    drain::drain,
     engine_session::EngineSessions,
     gateway::{Gateway, UseCases},
     library::Library,
-    namespaces,
+    namespaces, series,
     service::Service,
 };
-use game_realtime_application::ports::CloseReason;
 
 /// The Socket.IO server of a node.
 pub struct SocketIoServer {
@@ -62,6 +62,7 @@ impl SocketIoServer {
             draining.clone(),
         );
         namespaces::register(&io, &gateway, &http.base_path);
+        series::register();
         let service = Service::new(
             Arc::clone(&gateway),
             engine_sessions,
@@ -84,6 +85,7 @@ impl SocketIoServer {
     pub async fn run(self, stop: CancellationToken, grace: Duration) {
         let Self { listener, service, gateway, limits, draining } = self;
         let connections = TaskTracker::new();
+        let cut = CancellationToken::new();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -93,7 +95,8 @@ impl SocketIoServer {
                 Ok((tcp, peer)) => {
                     let served =
                         serve(tcp, peer, Arc::clone(&service), limits.clone(), stop.clone());
-                    connections.spawn(served);
+                    let cut = cut.clone();
+                    connections.spawn(async move { cut.run_until_cancelled(served).await });
                     // One by one, so that a crowd that comes in does not hold up who is there.
                     yield_now().await;
                 }
@@ -107,31 +110,7 @@ impl SocketIoServer {
         let deadline = Instant::now() + grace;
         draining.cancel();
         drop(listener);
-        drain(&gateway, &connections, deadline).await;
-    }
-}
-
-async fn drain(gateway: &Gateway, connections: &TaskTracker, deadline: Instant) {
-    /// How long events in flight may take to be answered, as a part of the whole.
-    const ANSWER_PART: u32 = 4;
-    let now = Instant::now();
-    let answered_by = now + deadline.saturating_duration_since(now) / ANSWER_PART;
-    gateway.settle(answered_by).await;
-    gateway.delivery().close_all(CloseReason::Drain).await;
-    gateway.tasks().close();
-    connections.close();
-    let ended = async {
-        gateway.tasks().wait().await;
-        connections.wait().await;
-    };
-    if timeout_at(deadline, ended).await.is_err() {
-        warn!(
-            tasks = gateway.tasks().len(),
-            connections = connections.len(),
-            "drain ends before everything has"
-        );
-    } else {
-        info!("all connections are closed");
+        drain(&gateway, &connections, &cut, deadline).await;
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) struct Session {
     engine_id: String,
     push: Arc<ConnectionPush>,
     inbox: Inbox,
+    began: Instant,
     ended: AtomicBool,
 }
 
@@ -76,6 +77,7 @@ impl Session {
             engine,
             engine_id,
             push: Arc::new(push),
+            began: Instant::now(),
             ended: AtomicBool::new(false),
         })
     }
@@ -190,6 +192,11 @@ impl Session {
             let answer = Answer::Failed(Failure::of(ErrorCode::InvalidPayload));
             return Done { acknowledgement, name: String::new(), answer };
         };
+        if self.gateway.refuses_events() {
+            events::count("unknown", ErrorCode::Unavailable.as_str());
+            let answer = Answer::Failed(Failure::of(ErrorCode::Unavailable));
+            return Done { acknowledgement, name: packet.name, answer };
+        }
         let deadline = received_at + self.gateway.event_timeout();
         let executed = self.gateway.events().execute(&self.connection, &packet);
         let answer = match timeout_at(deadline, executed).await {
@@ -214,7 +221,8 @@ impl Session {
             "game_realtime_disconnects_total", "namespace" => namespace, "reason" => reason
         )
         .increment(1);
-        info!(connection.id = %self.connection.id, namespace, reason, "connection ended");
+        let duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        info!(connection.id = %self.connection.id, namespace, reason, duration_ms, "connection ended");
         self.gateway.engine_sessions().disconnected(&self.engine_id, &self.engine);
         let gateway = Arc::clone(&self.gateway);
         let connection = self.connection.clone();
@@ -246,7 +254,8 @@ impl MessageHandler<socketioxide::adapter::LocalAdapter, Inbound> for Inbound {
     }
 }
 
-fn reason_name(reason: Option<DisconnectReason>) -> &'static str {
+/// The name of an end that the library noticed, in logs and metrics.
+pub(crate) fn reason_name(reason: Option<DisconnectReason>) -> &'static str {
     match reason {
         None => "abandoned",
         Some(DisconnectReason::TransportClose) => "transport_close",

@@ -35,6 +35,9 @@ pub(crate) use stream::WebSocketStream;
 /// The event name of marks. They never leave the node.
 pub(crate) const MARK: &str = "core.game.connection.mark";
 
+/// How long a client may take to read what is queued when its transport ends.
+const LAST_WRITES: Duration = Duration::from_secs(1);
+
 /// One of the connections that share a transport.
 pub(crate) type Gate = u32;
 
@@ -164,12 +167,31 @@ impl Transport {
         }
     }
 
-    /// Says goodbye and closes once everything queued is written.
+    /// Says goodbye and closes once everything queued is written, or at the latest after
+    /// [`LAST_WRITES`].
     pub(crate) fn finish(self: &Arc<Self>) {
         let mut outgoing = self.lock();
-        if outgoing.state == State::Open {
-            self.write(&mut outgoing, Bytes::from_static(CLOSE_GOING_AWAY));
-            self.end(&mut outgoing);
+        if outgoing.state != State::Open {
+            return;
+        }
+        self.write(&mut outgoing, Bytes::from_static(CLOSE_GOING_AWAY));
+        self.end(&mut outgoing);
+        if outgoing.state == State::Finishing {
+            let transport = Arc::clone(self);
+            self.tasks.spawn(async move {
+                let finished = async {
+                    loop {
+                        let progress = transport.progress.notified();
+                        if transport.lock().state == State::Closed {
+                            return;
+                        }
+                        progress.await;
+                    }
+                };
+                if timeout(LAST_WRITES, finished).await.is_err() {
+                    transport.abort();
+                }
+            });
         }
     }
 

@@ -80,7 +80,20 @@ impl Driver {
     /// Starts the process that hosts clients of `library`.
     #[must_use]
     pub fn start(library: Library) -> Self {
-        let mut process = command(library)
+        Self::host(library, command(library))
+    }
+
+    /// As [`start`](Self::start); the clients believe this certificate (a PEM file) as well.
+    #[must_use]
+    pub fn start_trusting(library: Library, certificate: &Path) -> Self {
+        let mut command = command(library);
+        // Node.js and OpenSSL, in this order.
+        command.env("NODE_EXTRA_CA_CERTS", certificate).env("SSL_CERT_FILE", certificate);
+        Self::host(library, command)
+    }
+
+    fn host(library: Library, mut command: Command) -> Self {
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -12,6 +12,7 @@
     reason = "test support: what cannot go on fails the test"
 )]
 
+mod balancer;
 mod client;
 mod cluster;
 mod connect_options;
@@ -32,6 +33,7 @@ mod vitals;
 pub mod shape;
 pub mod validator;
 
+pub use balancer::{Balancer, Balancing};
 pub use client::{Client, Lifecycle, Received};
 pub use cluster::{Cluster, ClusterOptions, Node};
 pub use connect_options::{ConnectOptions, Form, Namespace};

@@ -47,11 +47,21 @@ pub struct TrafficOptions {
     pub pace: Duration,
     /// How much each event carries besides.
     pub padding: usize,
+    /// The transports they use, in turn; an empty list is the library's default. If none are named,
+    /// all use WebSocket; where there are several addresses, some poll.
+    pub transports: &'static [&'static [&'static str]],
 }
 
 impl Default for TrafficOptions {
     fn default() -> Self {
-        Self { name: "player", users: 5, guests: 3, pace: Duration::from_millis(60), padding: 0 }
+        Self {
+            name: "player",
+            users: 5,
+            guests: 3,
+            pace: Duration::from_millis(60),
+            padding: 0,
+            transports: &[],
+        }
     }
 }
 
@@ -78,7 +88,9 @@ impl Traffic {
             // One address may be that of a balancer that sends every connection elsewhere; polling
             // is many connections to one node.
             let polls = urls.len() > 1 && number % 4 == 1;
-            connect(&driver, url, number, if polls { "polling" } else { "websocket" }, &options)
+            let default: &[&str] = if polls { &["polling"] } else { &["websocket"] };
+            let named = options.transports.get(number % options.transports.len().max(1));
+            connect(&driver, url, number, named.copied().unwrap_or(default), &options)
         });
         let clients: Vec<Arc<Client>> = join_all(connecting).await;
         let stop = watch::Sender::new(false);
@@ -246,7 +258,7 @@ async fn connect(
     driver: &Driver,
     url: &str,
     number: usize,
-    transport: &str,
+    transports: &[&str],
     options: &TrafficOptions,
 ) -> Arc<Client> {
     let connect = if number < options.users * 2 {
@@ -255,15 +267,14 @@ async fn connect(
         ConnectOptions::guest(url)
     };
     let form = if number.is_multiple_of(3) { Form::Path } else { Form::Namespace };
-    let connect = connect
-        .by(form)
-        .over(&[transport])
-        .insisting()
-        .with("version", VERSIONS.get(number % VERSIONS.len()))
-        .with(
+    let mut connect =
+        connect.by(form).insisting().with("version", VERSIONS.get(number % VERSIONS.len())).with(
             "options",
             json!({"reconnectionDelay": 50, "reconnectionDelayMax": 500, "timeout": 3000}),
         );
+    if !transports.is_empty() {
+        connect = connect.over(transports);
+    }
     let client = driver.connect(&connect).await;
     Arc::new(client.unwrap_or_else(|refused| panic!("client {number}: {refused:?}")))
 }

@@ -1,12 +1,17 @@
 //! SIGTERM: in good order and in time, whatever the clients do.
+#![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 use std::time::Duration;
 
 use game_realtime_e2e::{
-    ConnectOptions, Driver, Form, Library, Server, Settings, Store, event, mint, shape,
+    ConnectOptions, Driver, Form, Library, PATIENCE, Server, Settings, Store, event, mint, shape,
 };
 use serde_json::json;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::Instant,
+};
 
 /// The default `shutdown.grace`, and what a busy machine may add.
 const GRACE: Duration = Duration::from_secs(5);
@@ -49,17 +54,119 @@ async fn clients_see_their_transport_close_and_the_server_exits_with_0_in_time()
 }
 
 #[tokio::test]
-async fn idle_and_half_open_connections_do_not_delay_the_exit() {
+async fn who_is_idle_half_open_or_never_joined_does_not_delay_the_exit() {
     let mut server = Server::start(&Settings::new(&Store::Memory)).await;
     let mut idle = Vec::new();
-    for _ in 0..20 {
-        idle.push(TcpStream::connect(("127.0.0.1", server.port())).await.unwrap());
+    for number in 0..30 {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
+        match number % 3 {
+            0 => {}
+            1 => stream.write_all(b"GET /socket.io/?EIO=4&tra").await.unwrap(),
+            _ => open_websocket(&mut stream).await,
+        }
+        idle.push(stream);
     }
     let started = Instant::now();
     server.terminate();
     assert_eq!(server.ended().await.code(), Some(0));
-    assert!(started.elapsed() < GRACE + SLACK, "took {:?}", started.elapsed());
+    assert!(started.elapsed() < GRACE / 2, "took {:?}", started.elapsed());
     drop(idle);
+}
+
+#[tokio::test]
+async fn fifty_clients_that_do_not_read_do_not_delay_the_exit() {
+    const STALLED: usize = 50;
+    let settings = Settings::new(&Store::Memory).with_toml("limits.send_buffer_bytes", "65536");
+    let mut server = Server::start(&settings).await;
+    let mut stalled = Vec::new();
+    for _ in 0..STALLED {
+        let socket = TcpSocket::new_v4().unwrap();
+        // As little as the kernel gives, so that it is soon full.
+        socket.set_recv_buffer_size(1).unwrap();
+        let address = (std::net::Ipv4Addr::LOCALHOST, server.port()).into();
+        let mut stream = socket.connect(address).await.unwrap();
+        open_websocket(&mut stream).await;
+        stream.write_all(&masked("40/core/game/v1/real-time/guest,")).await.unwrap();
+        stalled.push(stream);
+    }
+    let driver = Driver::start(Library::JavaScript4);
+    let guest = ConnectOptions::guest(&server.url()).over(&["websocket"]);
+    let guest = driver.connect(&guest).await.unwrap();
+    let behind = format!("game_realtime_connections_behind {STALLED}");
+    let message = "x".repeat(16 * 1024);
+    let started = Instant::now();
+    while !server.admin("/metrics").await.unwrap().body.lines().any(|line| line == behind) {
+        assert!(started.elapsed() < PATIENCE, "they fall behind");
+        for _ in 0..10 {
+            let ack = guest.emit(event::BROADCAST, json!({"message": message})).await;
+            shape::assert_committed(&ack, event::BROADCAST, false);
+        }
+    }
+    let started = Instant::now();
+    server.terminate();
+    guest.await_lifecycle("disconnect").await;
+    assert_eq!(server.ended().await.code(), Some(0));
+    assert!(started.elapsed() < GRACE + SLACK, "took {:?}", started.elapsed());
+    assert!(!server.log().contains("ends before everything has"), "{}", server.log());
+    drop(stalled);
+}
+
+#[tokio::test]
+async fn clients_are_sent_away_a_few_at_a_time() {
+    const CLIENTS: usize = 40;
+    let mut server = Server::start(&Settings::new(&Store::Memory)).await;
+    let driver = Driver::start(Library::JavaScript4);
+    let guest = ConnectOptions::guest(&server.url()).over(&["websocket"]);
+    let clients = (0..CLIENTS).map(|_| driver.connect(&guest));
+    let clients: Vec<_> = futures_util::future::try_join_all(clients).await.unwrap();
+    server.terminate();
+    let mut closed = Vec::new();
+    for client in &clients {
+        client.await_lifecycle("disconnect").await;
+        closed.push(Instant::now());
+    }
+    let spread = *closed.iter().max().unwrap() - *closed.iter().min().unwrap();
+    assert!(spread > GRACE / 20, "all within {spread:?}");
+    assert_eq!(server.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    const CLIENTS: usize = 40;
+    // A drain of some seconds.
+    let settings = Settings::new(&Store::Memory).with("shutdown.grace", "60s");
+    let mut server = Server::start(&settings).await;
+    let driver = Driver::start(Library::JavaScript4);
+    let guest = ConnectOptions::guest(&server.url()).over(&["websocket"]);
+    let clients = (0..CLIENTS).map(|_| driver.connect(&guest));
+    let clients: Vec<_> = futures_util::future::try_join_all(clients).await.unwrap();
+    server.terminate();
+    let first = clients.iter().map(|client| Box::pin(client.await_lifecycle("disconnect")));
+    futures_util::future::select_all(first).await;
+    let started = Instant::now();
+    server.terminate();
+    assert_eq!(server.ended().await.code(), Some(1));
+    assert!(started.elapsed() < SLACK, "took {:?}", started.elapsed());
+}
+
+/// Asks for a WebSocket and reads the answer's head.
+async fn open_websocket(stream: &mut TcpStream) {
+    let request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\n\
+        Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+}
+
+/// A short text frame as clients send it; the mask is 0.
+fn masked(text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len()).unwrap();
+    assert!(length < 126);
+    [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
 }
 
 #[tokio::test]

@@ -71,6 +71,30 @@ impl Roster {
         }
     }
 
+    /// How many members there are.
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// How many of them are behind.
+    pub(super) fn behind(&self) -> usize {
+        self.members.len().saturating_sub(self.private.len() + self.guest.len())
+    }
+
+    /// Removes some: those with the lowest ids.
+    pub(super) fn take(&mut self, most: usize) -> Vec<Arc<dyn ClientPush>> {
+        let mut ids: Vec<_> = self.members.keys().copied().collect();
+        ids.sort_unstable();
+        ids.truncate(most);
+        ids.into_iter()
+            .filter_map(|id| {
+                let push = self.push_of(id);
+                self.remove(id);
+                push
+            })
+            .collect()
+    }
+
     /// Removes everybody. By ascending id, because a map's own order is random.
     pub(super) fn clear(&mut self) -> Vec<Arc<dyn ClientPush>> {
         let mut members: Vec<_> = std::mem::take(self).members.into_iter().collect();

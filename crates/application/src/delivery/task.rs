@@ -54,6 +54,11 @@ enum Command {
     },
     Leave(ConnectionId),
     CloseAll(CloseReason),
+    CloseSome {
+        most: usize,
+        reason: CloseReason,
+        answer: oneshot::Sender<usize>,
+    },
 }
 
 /// The last news from the feed.
@@ -202,6 +207,16 @@ impl DeliveryHandle {
         self.send(Command::CloseAll(reason)).await.ok();
     }
 
+    /// Ends at most so many connections, and says how many are left: none, if the node is going down
+    /// so far that delivery has ended.
+    pub async fn close_some(&self, most: usize, reason: CloseReason) -> usize {
+        let (answer, left) = oneshot::channel();
+        if self.send(Command::CloseSome { most, reason, answer }).await.is_err() {
+            return 0;
+        }
+        left.await.unwrap_or_default()
+    }
+
     /// How long ago the feed was last known to be current; `None` before it ever was.
     #[must_use]
     pub fn feed_age(&self) -> Option<Duration> {
@@ -301,6 +316,7 @@ impl Task {
                 self.note(if late { News::Late } else { News::Current });
                 for Behind { id, push } in delivery.publish(update, now) {
                     debug!(connection.id = %id, "connection fell behind");
+                    metrics::counter!("game_realtime_fell_behind_total").increment(1);
                     self.tracker.spawn(catch_up::run(self.handle.clone(), id, push));
                 }
             }
@@ -311,6 +327,7 @@ impl Task {
         }
         metrics::gauge!("game_realtime_timeline_events").set(as_f64(delivery.timeline().len()));
         metrics::gauge!("game_realtime_timeline_bytes").set(as_f64(delivery.timeline().bytes()));
+        metrics::gauge!("game_realtime_connections_behind").set(as_f64(delivery.behind()));
     }
 
     fn note(&self, news: News) {
@@ -348,6 +365,9 @@ impl Task {
             }
             Command::Leave(id) => delivery.leave(id),
             Command::CloseAll(reason) => delivery.close_all(reason),
+            Command::CloseSome { most, reason, answer } => {
+                answer.send(delivery.close_some(most, reason)).ok();
+            }
         }
     }
 }

@@ -6,6 +6,8 @@ use game_realtime_domain::{
     Connection, Event, EventId, EventType, Namespace, Payload, RequestId, Sender,
 };
 
+use tracing::debug;
+
 use crate::{
     ports::{AppendError, Appended, Clock, EventRepository, IdGenerator, StoreError},
     record::NewEvent,
@@ -84,9 +86,23 @@ impl Publisher {
             payload,
         };
         let event = NewEvent::encode(event, request_id)?;
-        self.repository.append(event).await.map_err(|error| match error {
+        debug!(
+            connection.id = %sender.id,
+            event.id = %event.event.id.0,
+            event.r#type = P::TYPE.as_str(),
+            request.id = event.receipt.as_ref().map(|receipt| receipt.request_id.as_str()),
+            "event on its way to the store"
+        );
+        let appended = self.repository.append(event).await.map_err(|error| match error {
             AppendError::IdempotencyConflict => PublishError::IdempotencyConflict,
             AppendError::Store(error) => PublishError::Store(error),
-        })
+        })?;
+        debug!(
+            connection.id = %sender.id,
+            event.id = %appended.event_id.0,
+            duplicate = appended.duplicate,
+            "event committed"
+        );
+        Ok(appended)
     }
 }

@@ -7,7 +7,7 @@
 //
 // connect          client, version (2, 3, 4), url, form ("path", "namespace"), namespace, base?,
 //                  transports?, token?, cursor?, auth?, headers?, query?, reconnection?, resume?,
-//                  insist?, options?, timeoutMs?
+//                  insist?, options?, localAddress?, timeoutMs?
 //                  answers when core.game.connection.ready is here, or with the refusal's message
 // emit             client, event, args, ack, timeoutMs?   answers with {ack: [...]}, if asked for
 // disconnect       client                                 says goodbye and forgets the client
@@ -19,7 +19,8 @@
 // With `resume`, a reconnecting client comes back with the last cursor it saw. With `insist`, one that
 // is refused for a while when it comes back tries again, which the libraries leave to the game. In
 // `args`, {"$binary": "<base64>"} stands for a Buffer, both ways.
-import { Agent } from "node:http";
+import http from "node:http";
+import https from "node:https";
 import { createRequire } from "node:module";
 import readline from "node:readline";
 
@@ -71,7 +72,8 @@ class Client {
     this.version = command.version ?? 4;
     this.cursor = command.cursor;
     // As the libraries' own, but it can be told to cut its connections.
-    this.agent = new Agent();
+    const { Agent } = command.url.startsWith("https:") ? https : http;
+    this.agent = new Agent({ localAddress: command.localAddress });
     this.socket = this.#open(command);
     this.#listen(command);
   }

@@ -113,6 +113,7 @@ async fn a_hundred_clients_come_back_at_once_under_load() {
         guests: 80,
         pace: Duration::from_secs(3),
         padding: 0,
+        ..TrafficOptions::default()
     };
     let crowd = Traffic::start(&[cluster.front.url()], crowd).await;
     crowd.await_flow().await;
