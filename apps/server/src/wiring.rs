@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use game_realtime_application::{
-    DeliveryConfig, TimelineLimits,
+    DeliveryConfig, Expiry, TimelineLimits,
     ports::{Clock, ConnectionRepository, EventFeed, EventRepository, IdGenerator, StoreHealth},
     start_delivery,
     use_cases::{Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
@@ -116,7 +116,7 @@ impl Store {
     }
 }
 
-/// Builds the use cases on a store. `tasks` and `stop` own and end the delivery.
+/// Builds the use cases on a store. `tasks` and `stop` own and end what runs behind them.
 ///
 /// # Errors
 /// When the `auth` section cannot be used.
@@ -147,8 +147,9 @@ pub(crate) fn use_cases(
             isolation_grace: store.isolation_grace,
         },
         tasks,
-        stop,
+        stop.clone(),
     );
+    let expiry = Expiry::start(Arc::clone(&clock), tasks, stop);
     let publisher = Arc::new(Publisher::new(
         Arc::clone(&store.events),
         Arc::clone(&clock),
@@ -165,6 +166,7 @@ pub(crate) fn use_cases(
             limits: config.limits.commands(),
         },
         delivery,
+        expiry,
         event_timeout: store.event_timeout,
     })
 }

@@ -15,6 +15,7 @@ mod engine_session;
 mod error_code;
 mod events;
 mod gateway;
+mod idle_transport;
 mod inbox;
 mod legacy_connect;
 mod library;
