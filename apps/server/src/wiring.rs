@@ -12,6 +12,7 @@ use game_realtime_application::{
 use game_realtime_domain::NodeId;
 use game_realtime_embedded_adapter::{self as embedded, EmbeddedStore, OpenError};
 use game_realtime_etcd_adapter::{self as etcd, EtcdStore};
+use game_realtime_identity_adapter::start_verifier;
 use game_realtime_socketio_adapter::{Events, UseCases};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -129,11 +130,10 @@ pub(crate) fn use_cases(
 ) -> anyhow::Result<UseCases> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdGenerator> = Arc::new(UuidV7Generator);
-    let verifier =
-        game_realtime_identity_adapter::build_verifier(&config.auth).map_err(|faults| {
-            let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
-            UsageError::new(lines.join("\n"))
-        })?;
+    let verifier = start_verifier(&config.auth, tasks, stop.clone()).map_err(|faults| {
+        let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        UsageError::new(lines.join("\n"))
+    })?;
     let delivery = start_delivery(
         Arc::clone(&store.feed),
         Arc::clone(&clock),
