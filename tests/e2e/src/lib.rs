@@ -12,6 +12,7 @@
     reason = "test support: what cannot go on fails the test"
 )]
 
+mod certificates;
 mod client;
 mod cluster;
 mod connect_options;
@@ -33,6 +34,7 @@ mod vitals;
 pub mod shape;
 pub mod validator;
 
+pub use certificates::Certificates;
 pub use client::{Client, Lifecycle, Received};
 pub use cluster::{Cluster, ClusterOptions, Node};
 pub use connect_options::{ConnectOptions, Form, Namespace};
