@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use game_realtime_application::{
-    DeliveryConfig, TimelineLimits,
+    DeliveryConfig, Expiry, TimelineLimits,
     ports::{Clock, ConnectionRepository, EventFeed, EventRepository, IdGenerator, StoreHealth},
     start_delivery,
     use_cases::{Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
@@ -12,6 +12,7 @@ use game_realtime_application::{
 use game_realtime_domain::NodeId;
 use game_realtime_embedded_adapter::{self as embedded, EmbeddedStore, OpenError};
 use game_realtime_etcd_adapter::{self as etcd, EtcdStore};
+use game_realtime_identity_adapter::start_verifier;
 use game_realtime_socketio_adapter::{Events, UseCases};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -116,7 +117,7 @@ impl Store {
     }
 }
 
-/// Builds the use cases on a store. `tasks` and `stop` own and end the delivery.
+/// Builds the use cases on a store. `tasks` and `stop` own and end what runs behind them.
 ///
 /// # Errors
 /// When the `auth` section cannot be used.
@@ -129,11 +130,10 @@ pub(crate) fn use_cases(
 ) -> anyhow::Result<UseCases> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdGenerator> = Arc::new(UuidV7Generator);
-    let verifier =
-        game_realtime_identity_adapter::build_verifier(&config.auth).map_err(|faults| {
-            let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
-            UsageError::new(lines.join("\n"))
-        })?;
+    let verifier = start_verifier(&config.auth, tasks, stop.clone()).map_err(|faults| {
+        let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        UsageError::new(lines.join("\n"))
+    })?;
     let delivery = start_delivery(
         Arc::clone(&store.feed),
         Arc::clone(&clock),
@@ -147,8 +147,9 @@ pub(crate) fn use_cases(
             isolation_grace: store.isolation_grace,
         },
         tasks,
-        stop,
+        stop.clone(),
     );
+    let expiry = Expiry::start(Arc::clone(&clock), tasks, stop);
     let publisher = Arc::new(Publisher::new(
         Arc::clone(&store.events),
         Arc::clone(&clock),
@@ -165,6 +166,7 @@ pub(crate) fn use_cases(
             limits: config.limits.commands(),
         },
         delivery,
+        expiry,
         event_timeout: store.event_timeout,
     })
 }

@@ -120,6 +120,10 @@ fn describe() {
         "1 if the store answered when last asked and knows this node, else 0."
     );
     describe_counter!(
+        "game_realtime_jwks_reloads_total",
+        "Changes of the key set's file, by whether its keys could be used."
+    );
+    describe_counter!(
         "game_realtime_recoveries_total",
         "Connections that joined, by what became of their cursor."
     );
@@ -180,6 +184,9 @@ fn register() {
     for status in ["fresh", "recovered", "gap"] {
         counter!("game_realtime_recoveries_total", "status" => status).absolute(0);
     }
+    for outcome in ["loaded", "failed"] {
+        counter!("game_realtime_jwks_reloads_total", "outcome" => outcome).absolute(0);
+    }
     counter!("game_realtime_feed_gaps_total").absolute(0);
     counter!("game_realtime_feed_unreadable_total").absolute(0);
     counter!("game_realtime_fell_behind_total").absolute(0);
@@ -226,6 +233,7 @@ mod tests {
             r#"game_realtime_recoveries_total{status="fresh"} 0"#,
             r#"game_realtime_recoveries_total{status="recovered"} 0"#,
             r#"game_realtime_recoveries_total{status="gap"} 0"#,
+            r#"game_realtime_jwks_reloads_total{outcome="failed"} 0"#,
             "game_realtime_feed_gaps_total 0",
             "game_realtime_feed_lag_seconds 0",
             "game_realtime_store_up 0",

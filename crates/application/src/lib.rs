@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod ports;
 pub mod use_cases;
 
+mod expiry;
 mod record;
 mod timeline;
 
@@ -18,5 +19,6 @@ pub use delivery::{
     Delivery, DeliveryConfig, DeliveryGone, DeliveryHandle, Joined, OutgoingEvent, PacketFormat,
     Recovery, Resume, start as start_delivery, start_seeded as start_delivery_seeded,
 };
+pub use expiry::Expiry;
 pub use record::{EncodedPayload, NewEvent, PositionedEvent, RecordedEvent, RequestReceipt, Scope};
 pub use timeline::{Timeline, TimelineLimits};

@@ -259,9 +259,11 @@ fn tls_options(config: &Config) -> Result<TlsOptions, TlsFileError> {
             .map_err(|source| TlsFileError { path: path.display().to_string(), source })
     };
     let mut options = TlsOptions::new();
-    if let Some(path) = &config.tls.ca_file {
-        options = options.ca_certificate(Certificate::from_pem(read(path)?));
-    }
+    options = match &config.tls.ca_file {
+        Some(path) => options.ca_certificate(Certificate::from_pem(read(path)?)),
+        // The authorities that the system knows. Without this the client knows none.
+        None => options.with_native_roots(),
+    };
     if let (Some(certificate), Some(key)) = (&config.tls.cert_file, &config.tls.key_file) {
         options = options.identity(Identity::from_pem(read(certificate)?, read(key)?));
     }

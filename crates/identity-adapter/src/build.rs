@@ -3,15 +3,42 @@
 use std::sync::Arc;
 
 use game_realtime_application::ports::IdentityVerifier;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-use crate::{Config, ConfigFault, JwtVerifier, Mode, TrustedHeaderVerifier};
+use crate::{
+    Config, ConfigFault, Mode, jwks_file::JwksFile, jwt::JwtVerifier,
+    trusted_header::TrustedHeaderVerifier,
+};
 
-/// Builds the verifier that `config` describes. Reads the key file, if there is one.
+/// Builds the verifier that `config` describes. Reads the key file, if there is one, once.
 ///
 /// # Errors
 /// Every fault of the section, so that they can be mended at once.
 pub fn build_verifier(config: &Config) -> Result<Arc<dyn IdentityVerifier>, Vec<ConfigFault>> {
+    build(config).map(|(verifier, _)| verifier)
+}
+
+/// As [`build_verifier`], and follows changes of a key set's file, in a task that `tracker` owns
+/// and `stop` ends.
+///
+/// # Errors
+/// Every fault of the section.
+pub fn start_verifier(
+    config: &Config,
+    tracker: &TaskTracker,
+    stop: CancellationToken,
+) -> Result<Arc<dyn IdentityVerifier>, Vec<ConfigFault>> {
+    let (verifier, file) = build(config)?;
+    if let Some(file) = file {
+        tracker.spawn(stop.run_until_cancelled_owned(file.follow()));
+    }
+    Ok(verifier)
+}
+
+type Built = (Arc<dyn IdentityVerifier>, Option<JwksFile>);
+
+fn build(config: &Config) -> Result<Built, Vec<ConfigFault>> {
     // The header section has usable defaults, so a bad value there is a mistake in either mode.
     // Token keys have no defaults and are only looked at when they are needed.
     let trusted_header = TrustedHeaderVerifier::new(&config.trusted_header);
@@ -20,10 +47,10 @@ pub fn build_verifier(config: &Config) -> Result<Arc<dyn IdentityVerifier>, Vec<
             if config.trusted_header.proxies.is_empty() {
                 warn!("auth.trusted_header.proxies is empty: nobody can be identified");
             }
-            Ok(Arc::new(trusted_header?))
+            Ok((Arc::new(trusted_header?), None))
         }
         Mode::Jwt => match (JwtVerifier::new(&config.jwt), trusted_header) {
-            (Ok(verifier), Ok(_)) => Ok(Arc::new(verifier)),
+            (Ok((verifier, file)), Ok(_)) => Ok((Arc::new(verifier), file)),
             (Err(faults), Ok(_)) | (Ok(_), Err(faults)) => Err(faults),
             (Err(mut faults), Err(more)) => {
                 faults.extend(more);

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::Algorithm;
+use crate::{Algorithm, key_set::KeySetFault};
 
 /// A key of the configuration whose value cannot be used. Never contains the value of a secret.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +38,6 @@ pub enum Problem {
     /// Two sources for one key.
     #[error("cannot be combined with auth.jwt.public_key_file")]
     TwoKeySources,
-    /// The key source is not implemented.
-    #[error("not supported yet, use auth.jwt.public_key_file")]
-    KeySetUnsupported,
     /// The file cannot be read.
     #[error("cannot read {}: {error}", .path.display())]
     Unreadable {
@@ -56,6 +53,14 @@ pub enum Problem {
         path: PathBuf,
         /// What the key would be for.
         algorithm: Algorithm,
+    },
+    /// The file does not hold a key set that can be used.
+    #[error("{} {fault}", .path.display())]
+    BadKeySet {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        fault: KeySetFault,
     },
     /// The key can be broken.
     #[error("{} holds an RSA key of fewer than 2048 bits", .0.display())]

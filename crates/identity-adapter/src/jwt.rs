@@ -1,25 +1,36 @@
 //! Identity by JSON Web Token (RFC 7519).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use game_realtime_application::ports::{
     Credentials, Identity, IdentityVerifier, RefusedIdentity, VerifyError,
 };
 use game_realtime_domain::{Timestamp, UserId};
-use jsonwebtoken::{DecodingKey, Validation, decode};
+use jsonwebtoken::{DecodingKey, TokenData, Validation, decode, decode_header, errors};
 
-use crate::{ConfigFault, JwtConfig, bearer, key};
+use crate::{
+    ConfigFault, JwtConfig, bearer,
+    jwks_file::JwksFile,
+    key::{self, KeySource},
+    key_set::KeySet,
+};
 
 /// Longer tokens are refused unread: checking one costs time in proportion to its length, and
 /// whoever sends it has not been identified yet.
 const LONGEST_TOKEN: usize = 8 * 1024;
 
 /// Believes tokens that are signed with the configured key.
-pub struct JwtVerifier {
+pub(crate) struct JwtVerifier {
     headers: Vec<String>,
-    key: DecodingKey,
+    keys: Keys,
     validation: Validation,
+}
+
+enum Keys {
+    One(DecodingKey),
+    Set(Arc<ArcSwap<KeySet>>),
 }
 
 /// The claims that are read. A missing or mistyped one makes the token invalid.
@@ -31,16 +42,31 @@ struct Claims {
 }
 
 impl JwtVerifier {
-    /// A verifier of the tokens that `config` describes. Reads the key file, if there is one.
+    /// A verifier of the tokens that `config` describes, and the file that its keys come from, if
+    /// that has to be followed.
     ///
     /// # Errors
     /// Everything that is wrong with the section.
-    pub fn new(config: &JwtConfig) -> Result<Self, Vec<ConfigFault>> {
-        Ok(Self {
-            headers: vec![bearer::AUTHORIZATION.to_owned()],
-            key: key::decoding_key(config)?,
-            validation: validation(config),
-        })
+    pub(crate) fn new(config: &JwtConfig) -> Result<(Self, Option<JwksFile>), Vec<ConfigFault>> {
+        let (keys, file) = match key::key_source(config)? {
+            KeySource::One(key) => (Keys::One(key), None),
+            KeySource::Set(file) => (Keys::Set(file.keys()), Some(file)),
+        };
+        let headers = vec![bearer::AUTHORIZATION.to_owned()];
+        Ok((Self { headers, keys, validation: validation(config) }, file))
+    }
+
+    fn decode(&self, token: &str) -> errors::Result<TokenData<Claims>> {
+        match &self.keys {
+            Keys::One(key) => decode(token, key, &self.validation),
+            Keys::Set(keys) => {
+                // The header is not to be believed yet; it only says which key would confirm it.
+                let id = decode_header(token)?.kid;
+                let keys = keys.load();
+                let key = keys.find(id.as_deref()).ok_or(errors::ErrorKind::InvalidSignature)?;
+                decode(token, key, &self.validation)
+            }
+        }
     }
 
     fn identify(
@@ -52,8 +78,7 @@ impl JwtVerifier {
         if token.len() > LONGEST_TOKEN {
             return Err(RefusedIdentity::Invalid);
         }
-        let token = decode::<Claims>(token, &self.key, &self.validation)
-            .map_err(|_| RefusedIdentity::Invalid)?;
+        let token = self.decode(token).map_err(|_| RefusedIdentity::Invalid)?;
         // RFC 7515, section 4.1.11: who does not know a critical extension must refuse. We know
         // none, and the library leaves the check to us.
         if token.header.crit.is_some() {

@@ -1,12 +1,17 @@
-//! The key that signatures are checked with, from its one configured source.
+//! What signatures are checked with: a secret, a public key or a set of them, from its one
+//! configured source.
 
 use std::{fs, path::Path};
 
-use jsonwebtoken::{DecodingKey, crypto};
+use jsonwebtoken::DecodingKey;
 use secrecy::ExposeSecret;
 use tracing::warn;
 
-use crate::{Algorithm, ConfigFault, JwtConfig, Problem};
+use crate::{
+    Algorithm, ConfigFault, JwtConfig, Problem,
+    jwks_file::JwksFile,
+    sound_key::{Unsound, check_sound},
+};
 
 const SECRET: &str = "auth.jwt.secret";
 const PUBLIC_KEY_FILE: &str = "auth.jwt.public_key_file";
@@ -24,10 +29,18 @@ impl Algorithm {
     }
 }
 
-/// The key, or everything that is wrong with where it should come from.
-pub(crate) fn decoding_key(config: &JwtConfig) -> Result<DecodingKey, Vec<ConfigFault>> {
+/// Where the key of a token is found.
+pub(crate) enum KeySource {
+    /// There is but one.
+    One(DecodingKey),
+    /// By the token's `kid`, in a file that may change.
+    Set(JwksFile),
+}
+
+/// The source, or everything that is wrong with it.
+pub(crate) fn key_source(config: &JwtConfig) -> Result<KeySource, Vec<ConfigFault>> {
     match config.algorithm {
-        Algorithm::Hs256 => shared(config),
+        Algorithm::Hs256 => shared(config).map(KeySource::One),
         asymmetric @ (Algorithm::Rs256 | Algorithm::Es256 | Algorithm::EdDsa) => {
             public(config, asymmetric)
         }
@@ -58,33 +71,30 @@ fn shared(config: &JwtConfig) -> Result<DecodingKey, Vec<ConfigFault>> {
     Err(faults)
 }
 
-fn public(config: &JwtConfig, algorithm: Algorithm) -> Result<DecodingKey, Vec<ConfigFault>> {
+fn public(config: &JwtConfig, algorithm: Algorithm) -> Result<KeySource, Vec<ConfigFault>> {
     let mut faults = Vec::new();
     if config.secret.is_some() {
         faults.push(ConfigFault::new(SECRET, Problem::SecretNotUsed(algorithm)));
     }
-    if config.jwks_file.is_some() {
-        let problem = match config.public_key_file {
-            Some(_) => Problem::TwoKeySources,
-            None => Problem::KeySetUnsupported,
-        };
-        faults.push(ConfigFault::new(JWKS_FILE, problem));
-    }
-    let key = match &config.public_key_file {
-        Some(path) => read_public_key(path, algorithm)
-            .map_err(|problem| faults.push(ConfigFault::new(PUBLIC_KEY_FILE, problem)))
-            .ok(),
-        None => {
-            if config.jwks_file.is_none() {
-                let problem = Problem::MissingPublicKey(algorithm);
-                faults.push(ConfigFault::new(PUBLIC_KEY_FILE, problem));
-            }
-            None
+    let source = match (&config.public_key_file, &config.jwks_file) {
+        (Some(_), Some(_)) => Err(ConfigFault::new(JWKS_FILE, Problem::TwoKeySources)),
+        (Some(path), None) => read_public_key(path, algorithm)
+            .map(KeySource::One)
+            .map_err(|problem| ConfigFault::new(PUBLIC_KEY_FILE, problem)),
+        (None, Some(path)) => JwksFile::open(path.clone(), algorithm)
+            .map(KeySource::Set)
+            .map_err(|problem| ConfigFault::new(JWKS_FILE, problem)),
+        (None, None) => {
+            Err(ConfigFault::new(PUBLIC_KEY_FILE, Problem::MissingPublicKey(algorithm)))
         }
     };
-    match key {
-        Some(key) if faults.is_empty() => Ok(key),
-        Some(_) | None => Err(faults),
+    match source {
+        Ok(source) if faults.is_empty() => Ok(source),
+        Ok(_) => Err(faults),
+        Err(fault) => {
+            faults.push(fault);
+            Err(faults)
+        }
     }
 }
 
@@ -99,25 +109,9 @@ fn read_public_key(path: &Path, algorithm: Algorithm) -> Result<DecodingKey, Pro
         Algorithm::EdDsa => DecodingKey::from_ed_pem(&pem),
     }
     .map_err(|_| not_a_key())?;
-    let bytes = key.try_get_as_bytes().map_err(|_| not_a_key())?;
-
-    // The library looks at the envelope only and would meet the key itself at the first token:
-    // an RSA private key or another curve as a token that never verifies, a short Ed25519 key
-    // as a panic.
-    match algorithm {
-        Algorithm::Hs256 | Algorithm::Es256 => {}
-        Algorithm::Rs256 => {
-            let parts =
-                crypto::rust_crypto::DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key;
-            let (modulus, _) = parts(bytes).map_err(|_| not_a_key())?;
-            // RFC 7518, section 3.3: 2048 bits or larger.
-            if modulus.len() < 2048 / 8 {
-                return Err(Problem::WeakKey(path.to_path_buf()));
-            }
-        }
-        Algorithm::EdDsa if bytes.len() != 32 => return Err(not_a_key()),
-        Algorithm::EdDsa => {}
-    }
-    crypto::verify("", b"", &key, algorithm.to_library()).map_err(|_| not_a_key())?;
+    check_sound(&key, algorithm).map_err(|unsound| match unsound {
+        Unsound::NotAKey => not_a_key(),
+        Unsound::Weak => Problem::WeakKey(path.to_path_buf()),
+    })?;
     Ok(key)
 }

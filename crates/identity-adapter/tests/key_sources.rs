@@ -70,7 +70,8 @@ fn the_other_algorithms_take_exactly_one_public_key_source() {
     );
     assert_eq!(
         faults(Algorithm::Es256, Sources { jwks_file: true, ..NONE }),
-        "auth.jwt.jwks_file: not supported yet, use auth.jwt.public_key_file",
+        "auth.jwt.jwks_file: cannot read /nowhere/jwks.json: \
+         No such file or directory (os error 2)",
     );
     let two = Sources { public_key_file: key_file("es256.public.pem"), jwks_file: true, ..NONE };
     assert_eq!(

@@ -286,6 +286,82 @@ async fn a_token_signed_with_the_public_key_as_an_hmac_secret_is_invalid() {
     assert_eq!(result, Err(RefusedIdentity::Invalid));
 }
 
+/// Every algorithm with what it is configured with and what signs for it.
+fn algorithms() -> [(JwtConfig, jsonwebtoken::Algorithm, EncodingKey); 4] {
+    use jsonwebtoken::Algorithm as Library;
+    let rs256 = EncodingKey::from_rsa_pem(&pem("rs256.private.pem")).unwrap();
+    let es256 = EncodingKey::from_ec_pem(&pem("es256.private.pem")).unwrap();
+    let eddsa = EncodingKey::from_ed_pem(&pem("eddsa.private.pem")).unwrap();
+    [
+        (hs256(), Library::HS256, EncodingKey::from_secret(SECRET.as_bytes())),
+        (with_key_file(Algorithm::Rs256, "rs256.public.pem"), Library::RS256, rs256),
+        (with_key_file(Algorithm::Es256, "es256.public.pem"), Library::ES256, es256),
+        (with_key_file(Algorithm::EdDsa, "eddsa.public.pem"), Library::EdDSA, eddsa),
+    ]
+}
+
+#[tokio::test]
+async fn every_algorithm_refuses_the_whole_matrix() {
+    for (config_of, library, key) in algorithms() {
+        let case = config_of.algorithm;
+        let public = config_of.public_key_file.clone();
+        let verifier = build_verifier(&config(config_of)).unwrap();
+        let good = signed(library, &key, &claims());
+        assert!(present(&verifier, &good).await.is_ok(), "{case:?}");
+
+        for (change, refused) in [
+            (json!({ "exp": NOW_SECONDS }), RefusedIdentity::Expired),
+            (json!({ "exp": 1 }), RefusedIdentity::Expired),
+            (json!({ "nbf": NOW_SECONDS + 1 }), RefusedIdentity::NotYetValid),
+            (json!({ "exp": null }), RefusedIdentity::Invalid),
+            (json!({ "exp": "2100-01-01" }), RefusedIdentity::Invalid),
+            (json!({ "sub": null }), RefusedIdentity::Invalid),
+            (json!({ "sub": "" }), RefusedIdentity::Invalid),
+            (json!({ "sub": 7 }), RefusedIdentity::Invalid),
+            (json!({ "sub": "a\u{0}b" }), RefusedIdentity::Invalid),
+        ] {
+            let token = signed(library, &key, &claims_with(change.clone()));
+            assert_eq!(present(&verifier, token).await, Err(refused), "{case:?} {change}");
+        }
+
+        let parts: Vec<_> = good.split('.').collect();
+        // {"alg":"none","typ":"JWT"}
+        let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+        let other = signed(library, &key, &claims_with(json!({ "sub": "mallory" })));
+        let other_payload = other.split('.').nth(1).unwrap();
+        let mut forged = vec![
+            format!("{none}.{}.", parts[1]),
+            format!("{none}.{}.{}", parts[1], parts[2]),
+            format!("{}.{}.", parts[0], parts[1]),
+            format!("{}.{other_payload}.{}", parts[0], parts[2]),
+            format!("{}.{}.{}", parts[0], parts[1], other.split('.').nth(2).unwrap()),
+            good.to_ascii_lowercase(),
+        ];
+        if let Some(file) = public {
+            let text = std::fs::read_to_string(file).unwrap();
+            for secret in [text.as_str(), text.trim()] {
+                let key = EncodingKey::from_secret(secret.as_bytes());
+                forged.push(signed(jsonwebtoken::Algorithm::HS256, &key, &claims()));
+            }
+        }
+        for token in forged {
+            let result = present(&verifier, &token).await;
+            assert_eq!(result, Err(RefusedIdentity::Invalid), "{case:?} {token}");
+        }
+
+        let mut credentials = Credentials {
+            headers: vec![("authorization".to_owned(), format!("Bearer {other}"))],
+            token: Some(good),
+            ..Credentials::default()
+        };
+        let both = verifier.verify(&credentials, NOW).await.unwrap_err();
+        assert_eq!(refusal(both), RefusedIdentity::Contradictory, "{case:?}");
+        credentials = Credentials::default();
+        let none = verifier.verify(&credentials, NOW).await.unwrap_err();
+        assert_eq!(refusal(none), RefusedIdentity::Missing, "{case:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_minted_token_is_believed_as_long_as_it_was_minted_for() {
     let config = config(JwtConfig {

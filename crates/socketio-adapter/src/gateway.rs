@@ -9,10 +9,10 @@ use std::{
 };
 
 use game_realtime_application::{
-    DeliveryHandle,
+    DeliveryHandle, Expiry,
     use_cases::{Connect, Disconnect},
 };
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -29,6 +29,8 @@ pub struct UseCases {
     pub events: Events,
     /// Hands events to connections.
     pub delivery: DeliveryHandle,
+    /// Ends connections whose identity has run out.
+    pub expiry: Arc<Expiry>,
     /// How long an event may wait for its commit before it is answered `unavailable`.
     pub event_timeout: Duration,
 }
@@ -84,6 +86,10 @@ impl Gateway {
         &self.use_cases.delivery
     }
 
+    pub(crate) fn expiry(&self) -> &Expiry {
+        &self.use_cases.expiry
+    }
+
     pub(crate) fn event_timeout(&self) -> Duration {
         self.use_cases.event_timeout
     }
@@ -131,13 +137,13 @@ impl Gateway {
         self.refusing.load(Ordering::Acquire)
     }
 
-    /// Waits until the node is going down.
-    pub(crate) async fn drains(&self) {
-        self.draining.cancelled().await;
-    }
-
     /// Whether new connections are refused because the node is going down.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
+    }
+
+    /// Waits for `pause`, or until the node is going down.
+    pub(crate) async fn pause(&self, pause: Duration) {
+        timeout(pause, self.draining.cancelled()).await.ok();
     }
 }

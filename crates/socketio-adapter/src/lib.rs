@@ -16,6 +16,7 @@ mod engine_session;
 mod error_code;
 mod events;
 mod gateway;
+mod idle_transport;
 mod inbox;
 mod legacy_connect;
 mod library;

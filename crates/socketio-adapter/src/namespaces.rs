@@ -18,6 +18,7 @@ use crate::{
     engine_session::{EngineSession, WayIn},
     error_code::{ErrorCode, Failure},
     gateway::Gateway,
+    idle_transport::close_unless_connected,
     session::{Inbound, Session},
     wire::Answer,
 };
@@ -96,7 +97,8 @@ async fn accept(
         count(code.as_str());
         if socket.protocol() == ProtocolVersion::V4 {
             // The library times out clients of later versions only.
-            close_unless_connected(&gateway, &socket);
+            let (engine, id) = (Arc::clone(&engine), socket.id.to_string());
+            close_unless_connected(&gateway, engine, id, socket.protocol().into());
         }
         Refusal(code.as_str())
     };
@@ -104,14 +106,14 @@ async fn accept(
         return Err(refused(ErrorCode::Unavailable));
     }
     let credentials = engine.request.credentials(token);
-    let Connected { connection, expires_at: _ } =
+    let Connected { connection, expires_at } =
         gateway.connect().execute(namespace, &credentials).await.map_err(|error| {
             report(namespace, &error);
             refused(ErrorCode::from(&error))
         })?;
     count("accepted");
     let cursor = cursor.or_else(|| engine.request.cursor.clone());
-    let session = Session::new(gateway, connection, engine, &socket);
+    let session = Session::new(gateway, connection, expires_at, engine, &socket);
     // Before the client can be told, so that no end of the socket is missed.
     socket.on_fallback(Inbound(Arc::clone(&session)));
     socket.on_disconnect({
@@ -127,28 +129,6 @@ async fn begin(join: Join) {
     if let Some(Accepted { session, cursor }) = join.socket.extensions.remove() {
         session.begin(cursor).await;
     }
-}
-
-/// Closes the transport of a client that has joined nothing, after the time to connect.
-fn close_unless_connected(gateway: &Arc<Gateway>, socket: &Arc<Socket>) {
-    let gateway = Arc::clone(gateway);
-    let socket = Arc::clone(socket);
-    let tasks = gateway.tasks().clone();
-    tasks.spawn(async move {
-        // A node that goes down does not wait for it.
-        tokio::time::timeout(gateway.limits().connect_timeout, gateway.drains()).await.ok();
-        let engine = socket.req_parts().extensions.get::<Arc<EngineSession>>();
-        if engine.is_some_and(|engine| engine.is_connected()) {
-            return;
-        }
-        match engine.and_then(|engine| engine.transport()) {
-            Some(transport) => transport.finish(),
-            None => {
-                let protocol = socket.protocol().into();
-                gateway.library().close_polling(&socket.id.to_string(), protocol);
-            }
-        }
-    });
 }
 
 fn report(namespace: Namespace, error: &ConnectError) {

@@ -180,6 +180,9 @@ impl ConnectionPush {
     }
 
     fn push_frame(&self, frame: &Bytes) -> PushOutcome {
+        if self.closing().is_some() {
+            return PushOutcome::Gone;
+        }
         match self.engine.transport() {
             Some(transport) => transport.push(self.gate, frame),
             None => PushOutcome::Gone,
@@ -188,6 +191,9 @@ impl ConnectionPush {
 
     /// Moves to the transport if the client has one by now.
     fn take_road(&self) -> Result<Road, PushOutcome> {
+        if self.closing().is_some() {
+            return Err(PushOutcome::Gone);
+        }
         let mut road = self.road.lock().unwrap_or_else(PoisonError::into_inner);
         if *road == Road::Transport {
             return Ok(Road::Transport);
@@ -295,10 +301,14 @@ impl ClientPush for ConnectionPush {
             return;
         }
         let Some(socket) = self.socket.upgrade() else { return };
+        // It goes the library's way, behind everything that was pushed.
+        if reason.is_final() && Arc::clone(&socket).disconnect().is_ok() {
+            return;
+        }
         match self.engine.transport() {
             Some(transport) if socket.transport_type() == TransportType::Websocket => {
                 match reason {
-                    CloseReason::SlowConsumer => transport.abort(),
+                    CloseReason::SlowConsumer | CloseReason::TokenExpired => transport.abort(),
                     CloseReason::Drain
                     | CloseReason::HistoryLost
                     | CloseReason::Isolated

@@ -17,7 +17,7 @@ use game_realtime_application::{
     DeliveryGone, Joined, Recovery, Resume,
     ports::{ClientPush, CloseReason, PushOutcome},
 };
-use game_realtime_domain::Connection;
+use game_realtime_domain::{Connection, Timestamp};
 use socketioxide::{
     handler::{MessageHandler, Value},
     socket::{DisconnectReason, Socket},
@@ -31,7 +31,9 @@ use crate::{
     error_code::{ErrorCode, Failure},
     events,
     gateway::Gateway,
+    idle_transport::close_unless_connected,
     inbox::{Inbox, Incoming, Offered, Taken},
+    library::EngineProtocol,
     push::ConnectionPush,
     wire::{self, Answer},
 };
@@ -44,8 +46,11 @@ const IN_FLIGHT: usize = 16;
 pub(crate) struct Session {
     gateway: Arc<Gateway>,
     connection: Connection,
+    /// Until when its identity holds, if it ends.
+    expires_at: Option<Timestamp>,
     engine: Arc<EngineSession>,
     engine_id: String,
+    protocol: EngineProtocol,
     push: Arc<ConnectionPush>,
     inbox: Inbox,
     began: Instant,
@@ -56,6 +61,7 @@ impl Session {
     pub(crate) fn new(
         gateway: Arc<Gateway>,
         connection: Connection,
+        expires_at: Option<Timestamp>,
         engine: Arc<EngineSession>,
         socket: &Arc<Socket>,
     ) -> Arc<Self> {
@@ -74,8 +80,10 @@ impl Session {
             inbox: Inbox::new(gateway.limits().inbox_events),
             gateway,
             connection,
+            expires_at,
             engine,
             engine_id,
+            protocol: socket.protocol().into(),
             push: Arc::new(push),
             began: Instant::now(),
             ended: AtomicBool::new(false),
@@ -86,6 +94,9 @@ impl Session {
     /// told that it is connected.
     pub(crate) async fn begin(&self, cursor: Option<String>) {
         let push: Arc<dyn ClientPush> = Arc::clone(&self.push) as _;
+        if let Some(at) = self.expires_at {
+            self.gateway.expiry().watch(self.connection.id, at, Arc::clone(&push));
+        }
         let delivery = self.gateway.delivery();
         let joined = delivery.join(&self.connection, &push, Resume::parse(cursor.as_deref())).await;
         let (cursor, recovery) = match joined {
@@ -95,6 +106,7 @@ impl Session {
         };
         if self.ended.load(Ordering::Acquire) {
             // It ended while it joined, so its leaving may have come first.
+            self.forget_expiry();
             delivery.leave(self.connection.id).await;
             return;
         }
@@ -209,13 +221,20 @@ impl Session {
         Done { acknowledgement, name: packet.name, answer }
     }
 
+    fn forget_expiry(&self) {
+        if let Some(at) = self.expires_at {
+            self.gateway.expiry().forget(self.connection.id, at);
+        }
+    }
+
     /// Ends the session, once.
     pub(crate) fn end(&self, reason: Option<DisconnectReason>) {
         if self.ended.swap(true, Ordering::AcqRel) {
             return;
         }
         let namespace = self.connection.namespace.as_str();
-        let reason = self.push.closing().map_or_else(|| reason_name(reason), CloseReason::as_str);
+        let closing = self.push.closing();
+        let reason = closing.map_or_else(|| reason_name(reason), CloseReason::as_str);
         metrics::gauge!("game_realtime_connections", "namespace" => namespace).decrement(1.0);
         metrics::counter!(
             "game_realtime_disconnects_total", "namespace" => namespace, "reason" => reason
@@ -223,7 +242,13 @@ impl Session {
         .increment(1);
         let duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         info!(connection.id = %self.connection.id, namespace, reason, duration_ms, "connection ended");
+        self.forget_expiry();
         self.gateway.engine_sessions().disconnected(&self.engine_id, &self.engine);
+        if closing.is_some_and(CloseReason::is_final) {
+            // Stock clients close it themselves, once they have read that they are disconnected.
+            let (engine, id) = (Arc::clone(&self.engine), self.engine_id.clone());
+            close_unless_connected(&self.gateway, engine, id, self.protocol);
+        }
         let gateway = Arc::clone(&self.gateway);
         let connection = self.connection.clone();
         self.gateway.tasks().spawn(async move { gateway.disconnect().execute(&connection).await });

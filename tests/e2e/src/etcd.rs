@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 pub use raw::RawKey;
 
-use crate::{http, port::free_port, signal::signal};
+use crate::{Certificates, http, port::free_port, signal::signal};
 
 /// How long etcd may take to elect itself.
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -27,6 +27,10 @@ pub struct Etcd {
     /// Kills etcd when the test process ends without dropping this, as with a static.
     reaper: Child,
     client_port: u16,
+    /// Where it says whether it is well, without TLS.
+    health_port: u16,
+    /// How `etcdctl` reaches it.
+    variables: Vec<(&'static str, String)>,
     arguments: Vec<String>,
     /// Whether it runs and is not frozen.
     serves: AtomicBool,
@@ -43,7 +47,17 @@ impl Etcd {
     /// Starts etcd on a given port and waits until it is healthy.
     pub async fn start_on(client_port: u16) -> Self {
         let peer = format!("http://127.0.0.1:{}", free_port());
-        let mut etcd = Self::spawn("e2e", client_port, &peer, &format!("e2e={peer}"));
+        let mut etcd = Self::spawn("e2e", client_port, &peer, &format!("e2e={peer}"), None, &[]);
+        etcd.await_healthy().await;
+        etcd
+    }
+
+    /// Starts etcd with further arguments. It speaks TLS, and only with those who have a certificate
+    /// of the same authority.
+    pub async fn start_secured(certificates: &Certificates, more: &[&str]) -> Self {
+        let peer = format!("http://127.0.0.1:{}", free_port());
+        let cluster = format!("e2e={peer}");
+        let mut etcd = Self::spawn("e2e", free_port(), &peer, &cluster, Some(certificates), more);
         etcd.await_healthy().await;
         etcd
     }
@@ -55,7 +69,8 @@ impl Etcd {
             .collect();
         let all: Vec<_> = peers.iter().map(|(name, peer)| format!("{name}={peer}")).collect();
         let all = all.join(",");
-        let start = |(name, peer): &(String, String)| Self::spawn(name, free_port(), peer, &all);
+        let start =
+            |(name, peer): &(String, String)| Self::spawn(name, free_port(), peer, &all, None, &[]);
         let mut cluster: Vec<_> = peers.iter().map(start).collect();
         for member in &mut cluster {
             member.await_healthy().await;
@@ -63,9 +78,19 @@ impl Etcd {
         cluster
     }
 
-    fn spawn(name: &str, client_port: u16, peer: &str, cluster: &str) -> Self {
+    fn spawn(
+        name: &str,
+        client_port: u16,
+        peer: &str,
+        cluster: &str,
+        certificates: Option<&Certificates>,
+        more: &[&str],
+    ) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
-        let client = format!("http://127.0.0.1:{client_port}");
+        let scheme = if certificates.is_some() { "https" } else { "http" };
+        let client = format!("{scheme}://127.0.0.1:{client_port}");
+        let mut variables = vec![("ETCDCTL_ENDPOINTS", client.clone())];
+        let mut health_port = client_port;
         let arguments = [
             ("--name", name),
             ("--data-dir", &*data.path().to_string_lossy()),
@@ -75,12 +100,40 @@ impl Etcd {
             ("--initial-advertise-peer-urls", peer),
             ("--initial-cluster", cluster),
         ];
-        let arguments: Vec<_> =
+        let mut arguments: Vec<_> =
             arguments.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        if let Some(certificates) = certificates {
+            health_port = free_port();
+            let text = |path: PathBuf| path.to_string_lossy().into_owned();
+            let (certificate, key) = certificates.of("server");
+            arguments.extend([
+                format!("--cert-file={}", text(certificate)),
+                format!("--key-file={}", text(key)),
+                format!("--trusted-ca-file={}", text(certificates.ca())),
+                "--client-cert-auth=true".to_owned(),
+                format!("--listen-metrics-urls=http://127.0.0.1:{health_port}"),
+            ]);
+            let (certificate, key) = certificates.of("client");
+            variables.extend([
+                ("ETCDCTL_CACERT", text(certificates.ca())),
+                ("ETCDCTL_CERT", text(certificate)),
+                ("ETCDCTL_KEY", text(key)),
+            ]);
+        }
+        arguments.extend(more.iter().map(ToString::to_string));
         let process = run(&arguments);
         let reaper = reaper_of(process.id());
         let serves = AtomicBool::new(true);
-        Self { process, reaper, client_port, arguments, serves, _data: data }
+        Self {
+            process,
+            reaper,
+            client_port,
+            health_port,
+            variables,
+            arguments,
+            serves,
+            _data: data,
+        }
     }
 
     /// Ends the process as a power cut would. [`restart`](Self::restart) brings it back.
@@ -104,7 +157,39 @@ impl Etcd {
     /// Where clients find it.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.client_port)
+        let endpoint = self.variables.iter().find(|(name, _)| *name == "ETCDCTL_ENDPOINTS");
+        endpoint.map(|(_, endpoint)| endpoint.clone()).unwrap_or_default()
+    }
+
+    /// Runs a shell script in which `etcdctl` talks to this etcd. Returns what it wrote.
+    ///
+    /// # Errors
+    /// With what it wrote, when a command of it fails.
+    pub fn run(&self, script: &str, variables: &[(&str, &str)]) -> Result<String, String> {
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools/bin");
+        let path = env::var("PATH").unwrap_or_default();
+        let output = Command::new("sh")
+            .args(["-e", "-c", script])
+            .env("PATH", format!("{}:{path}", tools.display()))
+            .env("ETCDCTL_API", "3")
+            .envs(self.variables.iter().map(|(name, value)| (*name, value.as_str())))
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .output()
+            .expect("sh runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        if output.status.success() { Ok(text) } else { Err(text) }
+    }
+
+    /// How often it was asked for something, e.g. `Authenticate`.
+    pub async fn count_calls(&self, method: &str) -> u64 {
+        let metrics = http::get(self.health_port, "/metrics").await.expect("etcd counts").body;
+        let method = format!("grpc_method=\"{method}\"");
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with("grpc_server_started_total") && line.contains(&method));
+        line.and_then(|line| line.rsplit(' ').next()?.trim().parse().ok()).unwrap_or_default()
     }
 
     /// The port of [`endpoint`](Self::endpoint).
@@ -140,7 +225,7 @@ impl Etcd {
             if let Some(status) = self.process.try_wait().expect("a child can be waited for") {
                 panic!("etcd ended at once: {status}");
             }
-            if let Ok(response) = http::get(self.client_port, "/health").await
+            if let Ok(response) = http::get(self.health_port, "/health").await
                 && response.body.contains("\"true\"")
             {
                 return;

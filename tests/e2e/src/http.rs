@@ -1,6 +1,6 @@
-//! One HTTP GET over a plain socket: all that the tests need of HTTP.
+//! One HTTP request over a plain socket: all that the tests need of HTTP.
 
-use std::{io, time::Duration};
+use std::{io, net::IpAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -10,6 +10,7 @@ use tokio::{
 
 /// The longest a single request may take.
 const DEADLINE: Duration = Duration::from_secs(5);
+const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// What came back.
 #[derive(Debug, Clone)]
@@ -20,6 +21,16 @@ pub struct Response {
     pub head: String,
     /// The body as it came, chunk sizes included if it was chunked.
     pub body: String,
+}
+
+impl Response {
+    /// The value of a header, if it came.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let fields = self.head.lines().filter_map(|line| line.split_once(':'));
+        let mut values = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        values.next().map(|(_, value)| value.trim())
+    }
 }
 
 /// GETs `path` from a port of this machine.
@@ -39,20 +50,61 @@ pub async fn get_with_headers(
     path: &str,
     headers: &[(&str, &str)],
 ) -> io::Result<Response> {
-    timeout(DEADLINE, exchange(port, path, headers)).await?
+    request("GET", port, path, headers, "").await
 }
 
-async fn exchange(port: u16, path: &str, headers: &[(&str, &str)]) -> io::Result<Response> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{more}Connection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
+/// Sends any request. A WebSocket that is opened by it is closed again.
+///
+/// # Errors
+/// As [`get`].
+pub async fn request(
+    method: &str,
+    port: u16,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Response> {
+    timeout(DEADLINE, exchange(method, (LOOPBACK, port), path, headers, body)).await?
+}
+
+async fn exchange(
+    method: &str,
+    server: (IpAddr, u16),
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Response> {
+    let mut stream = TcpStream::connect(server).await?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\n");
+    let given = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+    for (name, value) in [
+        ("Host", format!("127.0.0.1:{}", server.1)),
+        ("Connection", "close".to_owned()),
+        ("Content-Length", body.len().to_string()),
+    ] {
+        if !given(name) && (name != "Content-Length" || method == "POST") {
+            head += &format!("{name}: {value}\r\n");
+        }
+    }
+    head.extend(headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).await?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
+    while stream.read_buf(&mut answer).await? > 0 && !is_whole(&answer) {}
     let answer = String::from_utf8_lossy(&answer);
     let malformed = || io::Error::new(io::ErrorKind::InvalidData, "not an HTTP answer");
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(malformed)?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(malformed)?;
     Ok(Response { status, head: head.to_owned(), body: body.to_owned() })
+}
+
+/// Whether an answer needs no more, although its connection stays open.
+fn is_whole(answer: &[u8]) -> bool {
+    let answer = String::from_utf8_lossy(answer);
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else { return false };
+    let mut lines = head.lines();
+    // A WebSocket's head is all there is to see.
+    lines.next().is_some_and(|status| status.starts_with("HTTP/1.1 101"))
+        || lines.filter_map(|line| line.split_once(": ")).any(|(name, value)| {
+            name.eq_ignore_ascii_case("content-length") && value == body.len().to_string()
+        })
 }

@@ -13,6 +13,7 @@
 )]
 
 mod balancer;
+mod certificates;
 mod client;
 mod cluster;
 mod connect_options;
@@ -22,6 +23,7 @@ mod etcd;
 mod front;
 mod http;
 mod link;
+mod polling;
 mod port;
 mod reader;
 mod server;
@@ -34,6 +36,7 @@ pub mod shape;
 pub mod validator;
 
 pub use balancer::{Balancer, Balancing};
+pub use certificates::Certificates;
 pub use client::{Client, Lifecycle, Received};
 pub use cluster::{Cluster, ClusterOptions, Node};
 pub use connect_options::{ConnectOptions, Form, Namespace};
@@ -41,12 +44,13 @@ pub use dice::Dice;
 pub use driver::{Driver, Library, Refused};
 pub use etcd::{Etcd, RawKey};
 pub use front::Front;
-pub use http::{Response, get, get_with_headers};
+pub use http::{Response, get, get_with_headers, request};
 pub use link::{Flow, Link};
+pub use polling::Polling;
 pub use port::free_port;
 pub use reader::read_all;
 pub use server::{Server, Settings, Store};
-pub use token::{SECRET, mint, mint_expired, mint_with_secret};
+pub use token::{SECRET, mint, mint_expired, mint_for, mint_with_secret, sign_claims};
 pub use traffic::{Finished, Sent, Traffic, TrafficOptions, Verdict};
 pub use vitals::Vitals;
 

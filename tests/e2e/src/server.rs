@@ -80,6 +80,13 @@ impl Settings {
         self
     }
 
+    /// Leaves a key out.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        self.lines.retain(|(name, _)| name != key);
+        self
+    }
+
     /// Gives the process, and nobody else, a file system of so many bytes in memory at `directory`.
     /// It is gone with the process. Needs the right to mount.
     #[must_use]

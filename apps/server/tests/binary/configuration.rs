@@ -188,6 +188,37 @@ fn every_fault_of_every_place_is_one_line_with_its_key_and_its_place() {
 }
 
 #[test]
+fn a_key_set_that_cannot_be_used_stops_the_start_with_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jwks.json");
+    let file = ConfigFile::new(&format!(
+        "[auth.jwt]\nalgorithm = \"ES256\"\njwks_file = {:?}\n",
+        path.to_str().unwrap(),
+    ));
+    for (text, reason) in [
+        (None, "cannot read JWKS: No such file or directory (os error 2)"),
+        (Some(""), "JWKS is not a JSON Web Key Set"),
+        (
+            Some(r#"{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}"#),
+            "JWKS holds no key that can check ES256 signatures: 1 keys, none with fitting kty, \
+             crv, alg, use and key_ops (and at least 2048 bits, if RSA)",
+        ),
+    ] {
+        if let Some(text) = text {
+            std::fs::write(&path, text).unwrap();
+        }
+        for command in ["check-config", "serve"] {
+            let run = run(&[command, "--config", file.as_str()], &[]);
+            assert_eq!(run.code, Some(2), "{command}: {}", run.stderr);
+            assert_eq!(
+                run.stderr.replace(path.to_str().unwrap(), "JWKS"),
+                format!("auth.jwt.jwks_file: {reason} (file {})\n", file.as_str()),
+            );
+        }
+    }
+}
+
+#[test]
 fn secrets_are_never_printed() {
     let file = ConfigFile::new(&format!(
         "[auth.jwt]\nsecret = {SECRET:?}\n[etcd]\nusername = \"game\"\npassword = {SECRET:?}\n",

@@ -27,7 +27,8 @@ pub trait ClientPush: Send + Sync {
     /// time without progress.
     async fn writable(&self) -> Result<(), ConnectionGone>;
 
-    /// Ends the connection. MUST NOT block; further pushes are [`PushOutcome::Gone`].
+    /// Ends the connection. MUST NOT block; further pushes are [`PushOutcome::Gone`]. If the reason
+    /// [is final](CloseReason::is_final), the client is told so; who cannot be told is cut off.
     fn close(&self, reason: CloseReason);
 }
 
@@ -62,6 +63,8 @@ pub enum CloseReason {
     Behind,
     /// The node could not register it. It should return.
     Unregistered,
+    /// Its identity no longer holds. It may return with another one.
+    TokenExpired,
 }
 
 impl CloseReason {
@@ -75,6 +78,21 @@ impl CloseReason {
             Self::Isolated => "isolated",
             Self::Behind => "behind",
             Self::Unregistered => "unregistered",
+            Self::TokenExpired => "token_expired",
+        }
+    }
+
+    /// Whether the client must not come back by itself, with what it has.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::TokenExpired => true,
+            Self::Drain
+            | Self::SlowConsumer
+            | Self::HistoryLost
+            | Self::Isolated
+            | Self::Behind
+            | Self::Unregistered => false,
         }
     }
 }
