@@ -1,5 +1,6 @@
 //! The Prometheus view of the process, and the one list of its metrics.
 
+use game_realtime_application::limits::Refusal;
 use game_realtime_domain::{EventType, Namespace};
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -81,6 +82,7 @@ fn describe() {
         "game_realtime_events_total",
         "Events that clients sent, by type and outcome."
     );
+    describe_counter!("game_realtime_refusals_total", "What was refused for a limit, by which.");
     describe_counter!(
         "game_realtime_deliveries_total",
         "Events handed to connections of this node, by type."
@@ -134,6 +136,9 @@ fn register() {
     for status in ["fresh", "recovered", "gap"] {
         counter!("game_realtime_recoveries_total", "status" => status).absolute(0);
     }
+    for refusal in Refusal::ALL {
+        counter!("game_realtime_refusals_total", "reason" => refusal.as_str()).absolute(0);
+    }
     counter!("game_realtime_feed_gaps_total").absolute(0);
     counter!("game_realtime_feed_unreadable_total").absolute(0);
     gauge!("game_realtime_feed_lag_seconds").set(0.0);
@@ -170,6 +175,8 @@ mod tests {
             r#"game_realtime_recoveries_total{status="fresh"} 0"#,
             r#"game_realtime_recoveries_total{status="recovered"} 0"#,
             r#"game_realtime_recoveries_total{status="gap"} 0"#,
+            r#"game_realtime_refusals_total{reason="connection_rate"} 0"#,
+            r#"game_realtime_refusals_total{reason="tcp_connections"} 0"#,
             "game_realtime_feed_gaps_total 0",
             "game_realtime_feed_lag_seconds 0",
             "game_realtime_store_up 0",

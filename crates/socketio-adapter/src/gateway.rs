@@ -1,9 +1,10 @@
 //! What every connection of this transport shares.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use game_realtime_application::{
     DeliveryHandle,
+    limits::{Buckets, Refusal},
     use_cases::{Connect, Disconnect},
 };
 use tokio::time::{Instant, sleep, timeout_at};
@@ -32,6 +33,7 @@ pub(crate) struct Gateway {
     limits: LimitsConfig,
     library: Library,
     engine_sessions: Arc<EngineSessions>,
+    handshakes: Buckets<IpAddr>,
     tasks: TaskTracker,
     workers: TaskTracker,
     draining: CancellationToken,
@@ -49,7 +51,8 @@ impl Gateway {
         tasks: TaskTracker,
         draining: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let gateway = Arc::new(Self {
+            handshakes: Buckets::new(limits.rates.handshakes),
             use_cases,
             limits,
             library,
@@ -57,7 +60,21 @@ impl Gateway {
             tasks,
             workers: TaskTracker::new(),
             draining,
-        })
+        });
+        let tidied = Arc::clone(&gateway);
+        gateway.tasks.spawn(async move {
+            tidied.draining.run_until_cancelled(tidied.handshakes.keep_tidy()).await;
+        });
+        gateway
+    }
+
+    /// Whether a client at `address` may begin another session now.
+    pub(crate) fn takes_handshake(&self, address: IpAddr) -> bool {
+        let taken = self.handshakes.take(&address);
+        if !taken {
+            Refusal::HandshakeRate.count();
+        }
+        taken
     }
 
     pub(crate) fn connect(&self) -> &Connect {

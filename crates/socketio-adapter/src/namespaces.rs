@@ -12,7 +12,7 @@ use socketioxide::{
     handler::{ConnectHandler, FromConnectParts, FromMessageParts, MessageHandler, Value},
     socket::{DisconnectReason, Socket},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     engine_session::{EngineSession, WayIn},
@@ -79,6 +79,7 @@ async fn accept(
         // Clients of version 2 always join the root first. It is no game namespace to them.
         (WayIn::SocketIoNamespace, None) if socket.protocol() == ProtocolVersion::V4 => {
             socket.on_fallback(Bystander);
+            close_unless_connected(&gateway, &socket);
             return Ok(());
         }
         (WayIn::SocketIoNamespace, None) | (WayIn::Path(_), Some(_)) => {
@@ -103,15 +104,19 @@ async fn accept(
     if gateway.is_draining() {
         return Err(refused(ErrorCode::Unavailable));
     }
+    // The handshake paid for the first attempt; a client could go on over one session for ever.
+    if engine.is_repeated_attempt() && !gateway.takes_handshake(engine.request.client) {
+        return Err(refused(ErrorCode::RateLimited));
+    }
     let credentials = engine.request.credentials(token);
-    let Connected { connection, expires_at: _ } =
-        gateway.connect().execute(namespace, &credentials).await.map_err(|error| {
-            report(namespace, &error);
-            refused(ErrorCode::from(&error))
-        })?;
+    let connected = gateway.connect().execute(namespace, &credentials, engine.request.client).await;
+    let Connected { connection, expires_at: _, seat } = connected.map_err(|error| {
+        report(namespace, &error);
+        refused(ErrorCode::from(&error))
+    })?;
     count("accepted");
     let cursor = cursor.or_else(|| engine.request.cursor.clone());
-    let session = Session::new(gateway, connection, engine, &socket);
+    let session = Session::new(gateway, connection, seat, engine, &socket);
     // Before the client can be told, so that no end of the socket is missed.
     socket.on_fallback(Inbound(Arc::clone(&session)));
     socket.on_disconnect({
@@ -137,6 +142,9 @@ fn close_unless_connected(gateway: &Arc<Gateway>, socket: &Arc<Socket>) {
     tasks.spawn(async move {
         tokio::time::sleep(gateway.limits().connect_timeout).await;
         let engine = socket.req_parts().extensions.get::<Arc<EngineSession>>();
+        if engine.is_some_and(|engine| engine.has_connections()) {
+            return;
+        }
         match engine.and_then(|engine| engine.transport()) {
             Some(transport) => transport.finish(),
             None => {
@@ -150,6 +158,10 @@ fn close_unless_connected(gateway: &Arc<Gateway>, socket: &Arc<Socket>) {
 fn report(namespace: Namespace, error: &ConnectError) {
     let namespace = namespace.as_str();
     match error {
+        // Counted by `game_realtime_refusals_total`; a crowd must not fill the log.
+        ConnectError::TooManyConnections(refusal) => {
+            debug!(namespace, reason = refusal.as_str(), "connection refused");
+        }
         ConnectError::Unauthenticated(reason) => {
             info!(namespace, reason = reason.as_str(), "connection refused");
         }

@@ -39,6 +39,8 @@ const BODIES: PacketFormat = PacketFormat(3);
 
 /// How often a polling client is tried again, if it did not poll.
 const POLLING_RETRY: Duration = Duration::from_millis(50);
+/// How long a client that was told to stay away may take to go.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How events reach one connection. It begins in the library's queue and moves to the transport
 /// of its own as soon as there is one (see [`crate::websocket`]); polling stays in the queue.
@@ -107,20 +109,9 @@ impl ConnectionPush {
         event: &str,
         answer: &wire::Answer,
     ) -> Result<(), ConnectionGone> {
-        let failure = match (acknowledgement, answer) {
-            (Some(_), _) => None,
-            (None, wire::Answer::Failed(failure)) => Some(failure),
-            (None, wire::Answer::Committed { .. }) => return Ok(()),
-        };
-        let error = failure.map(|failure| wire::ErrorEvent::new(failure, event));
         let deadline = Instant::now() + self.write_timeout;
         loop {
-            let outcome = match (acknowledgement, &error) {
-                (Some(id), _) => self.acknowledge(id, answer),
-                (None, Some(error)) => self.emit(wire::ERROR, error),
-                (None, None) => PushOutcome::Taken,
-            };
-            match outcome {
+            match self.try_answer(acknowledgement, event, answer) {
                 PushOutcome::Taken => return Ok(()),
                 PushOutcome::Gone => return Err(ConnectionGone),
                 PushOutcome::Full if Instant::now() < deadline => {
@@ -131,6 +122,22 @@ impl ConnectionPush {
                     return Err(ConnectionGone);
                 }
             }
+        }
+    }
+
+    /// Answers an event if there is room now.
+    pub(crate) fn try_answer(
+        &self,
+        acknowledgement: Option<i64>,
+        event: &str,
+        answer: &wire::Answer,
+    ) -> PushOutcome {
+        match (acknowledgement, answer) {
+            (Some(id), _) => self.acknowledge(id, answer),
+            (None, wire::Answer::Failed(failure)) => {
+                self.emit(wire::ERROR, &wire::ErrorEvent::new(failure, event))
+            }
+            (None, wire::Answer::Committed { .. }) => PushOutcome::Taken,
         }
     }
 
@@ -274,22 +281,36 @@ impl ClientPush for ConnectionPush {
             return;
         }
         let Some(socket) = self.socket.upgrade() else { return };
-        match self.engine.transport() {
-            Some(transport) if socket.transport_type() == TransportType::Websocket => {
-                match reason {
-                    CloseReason::SlowConsumer => transport.abort(),
-                    CloseReason::Drain
-                    | CloseReason::HistoryLost
-                    | CloseReason::Isolated
-                    | CloseReason::Unregistered => {
-                        transport.finish();
-                    }
-                }
-            }
-            Some(_) | None => {
-                let protocol = socket.protocol().into();
-                self.library.close_polling(&socket.id.to_string(), protocol);
-            }
+        // A client that is told to stay away closes its transport itself; it is closed for those
+        // that do not. Closed at once, what it was told might be lost among what it still sends.
+        if reason.is_final() && Arc::clone(&socket).disconnect().is_ok() {
+            let engine = Arc::clone(&self.engine);
+            self.library.later(FAREWELL, move |library| {
+                close_transport(&library, &engine, &socket, reason);
+            });
+        } else {
+            close_transport(&self.library, &self.engine, &socket, reason);
+        }
+    }
+}
+
+fn close_transport(
+    library: &Library,
+    engine: &EngineSession,
+    socket: &Socket,
+    reason: CloseReason,
+) {
+    match engine.transport() {
+        Some(transport) if socket.transport_type() == TransportType::Websocket => match reason {
+            CloseReason::SlowConsumer => transport.abort(),
+            CloseReason::Drain
+            | CloseReason::HistoryLost
+            | CloseReason::Isolated
+            | CloseReason::Unregistered
+            | CloseReason::Abuse => transport.finish(),
+        },
+        Some(_) | None => {
+            library.close_polling(&socket.id.to_string(), socket.protocol().into());
         }
     }
 }

@@ -15,6 +15,7 @@ use futures_util::{
 };
 use game_realtime_application::{
     Joined, Recovery, Resume,
+    limits::{Refusal, Seat},
     ports::{ClientPush, CloseReason, PushOutcome},
 };
 use game_realtime_domain::Connection;
@@ -44,6 +45,7 @@ const IN_FLIGHT: usize = 16;
 pub(crate) struct Session {
     gateway: Arc<Gateway>,
     connection: Connection,
+    seat: Seat,
     engine: Arc<EngineSession>,
     engine_id: String,
     push: Arc<ConnectionPush>,
@@ -55,6 +57,7 @@ impl Session {
     pub(crate) fn new(
         gateway: Arc<Gateway>,
         connection: Connection,
+        seat: Seat,
         engine: Arc<EngineSession>,
         socket: &Arc<Socket>,
     ) -> Arc<Self> {
@@ -73,6 +76,7 @@ impl Session {
             inbox: Inbox::new(gateway.limits().inbox_events),
             gateway,
             connection,
+            seat,
             engine,
             engine_id,
             push: Arc::new(push),
@@ -124,6 +128,14 @@ impl Session {
 
     /// Takes an event from the client.
     fn receive(self: &Arc<Self>, event: Incoming) {
+        if self.push.closing().is_some() {
+            // It is on its way out; what it still says is not heard.
+            return;
+        }
+        if !self.seat.take() {
+            self.refuse(event, Refusal::ConnectionRate);
+            return;
+        }
         match self.inbox.offer(event) {
             Offered::Queued { start_worker, congested } => {
                 if congested {
@@ -133,20 +145,38 @@ impl Session {
                     self.gateway.workers().spawn(Arc::clone(self).work());
                 }
             }
-            Offered::Refused(event) => {
-                events::count("unknown", ErrorCode::RateLimited.as_str());
-                let session = Arc::clone(self);
-                self.gateway.tasks().spawn(async move {
-                    let answer = Answer::Failed(Failure::of(ErrorCode::RateLimited));
-                    let name = match &event.data {
-                        Value::Str(data, _) => decode::packet(data).ok().map(|packet| packet.name),
-                        Value::Bytes(_) => None,
-                    };
-                    let name = name.unwrap_or_default();
-                    session.push.answer(event.acknowledgement, &name, &answer).await.ok();
-                });
-            }
+            Offered::Refused(event) => self.refuse(event, Refusal::Inbox),
         }
+    }
+
+    /// Answers an event that is over a limit of the connection's.
+    fn refuse(self: &Arc<Self>, event: Incoming, refusal: Refusal) {
+        refusal.count();
+        events::count("unknown", ErrorCode::RateLimited.as_str());
+        if self.note_refusal() {
+            return;
+        }
+        let answer = Answer::Failed(Failure::of(ErrorCode::RateLimited));
+        let name = match &event.data {
+            Value::Str(data, _) => decode::packet(data).ok().map(|packet| packet.name),
+            Value::Bytes(_) => None,
+        };
+        let name = name.unwrap_or_default();
+        if self.push.try_answer(event.acknowledgement, &name, &answer) == PushOutcome::Full {
+            let session = Arc::clone(self);
+            self.gateway.tasks().spawn(async move {
+                session.push.answer(event.acknowledgement, &name, &answer).await.ok();
+            });
+        }
+    }
+
+    /// Sends the client away if it went on over its limits for too long; whether it did.
+    fn note_refusal(&self) -> bool {
+        let abused = self.seat.is_abused();
+        if abused {
+            self.push.close(CloseReason::Abuse);
+        }
+        abused
     }
 
     /// Carries out what waits in the inbox: several at a time, begun and answered in order.
@@ -199,6 +229,9 @@ impl Session {
                 Answer::Failed(Failure::of(ErrorCode::Unavailable))
             }
         };
+        if matches!(&answer, Answer::Failed(failure) if failure.code == ErrorCode::RateLimited) {
+            self.note_refusal();
+        }
         Done { acknowledgement, name: packet.name, answer }
     }
 

@@ -28,6 +28,8 @@ use socket2::SockRef;
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 use tokio_util::task::TaskTracker;
 
+use crate::peer::Slot;
+
 pub(crate) use frame::{CLOSE_GOING_AWAY, text_frame};
 pub(crate) use stream::WebSocketStream;
 
@@ -40,6 +42,8 @@ pub(crate) type Gate = u32;
 /// The shared state of one WebSocket.
 pub(crate) struct Transport {
     tcp: TcpStream,
+    /// The place of `tcp` among the connections of the node.
+    _slot: Slot,
     buffer_bytes: usize,
     write_timeout: Duration,
     tasks: TaskTracker,
@@ -83,12 +87,14 @@ struct Reading {
 impl Transport {
     pub(crate) fn new(
         tcp: TcpStream,
+        slot: Slot,
         buffer_bytes: usize,
         write_timeout: Duration,
         tasks: TaskTracker,
     ) -> Arc<Self> {
         Arc::new(Self {
             tcp,
+            _slot: slot,
             buffer_bytes,
             write_timeout,
             tasks,

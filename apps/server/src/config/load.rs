@@ -207,6 +207,18 @@ mod tests {
             ("AUTH__JWT__ALGORITHM", "none", r#"auth.jwt.algorithm: "none" is none of HS256, "#),
             ("AUTH__JWT__ALGORITHM", "RS256", "auth.jwt.public_key_file: missing"),
             ("AUTH__TRUSTED_HEADER__PROXIES", r#"["x"]"#, "auth.trusted_header.proxies: \"x\" is"),
+            ("HTTP__TRUSTED_PROXIES", r#"["x"]"#, "http.trusted_proxies: \"x\" is not a CIDR"),
+            ("LIMITS__ABUSE_WINDOW", "0s", "limits.abuse_window: must be at least"),
+            (
+                "LIMITS__RATES__CONNECTION__BURST",
+                "0",
+                "limits.rates.connection.burst: must be at least 1",
+            ),
+            (
+                "LIMITS__RATES__HANDSHAKES__PER_SECOND",
+                "-1",
+                "limits.rates.handshakes.per_second: -1 is out of range",
+            ),
             ("HTTP", "x", "http: is a section"),
             ("NONSENSE", "x", "nonsense: unknown key"),
             ("HTTP__PROT", "1", "http.prot: unknown key"),

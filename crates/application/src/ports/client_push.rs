@@ -51,6 +51,8 @@ pub enum CloseReason {
     Isolated,
     /// The node could not register it. It should return.
     Unregistered,
+    /// It went on sending over its limits. It should stay away.
+    Abuse,
 }
 
 impl CloseReason {
@@ -63,6 +65,20 @@ impl CloseReason {
             Self::HistoryLost => "history_lost",
             Self::Isolated => "isolated",
             Self::Unregistered => "unregistered",
+            Self::Abuse => "abuse",
+        }
+    }
+
+    /// Whether the client shall stay away; else its transport is closed, and it comes back.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Abuse => true,
+            Self::Drain
+            | Self::SlowConsumer
+            | Self::HistoryLost
+            | Self::Isolated
+            | Self::Unregistered => false,
         }
     }
 }
