@@ -80,6 +80,8 @@ enum State {
 #[derive(Default)]
 struct Reading {
     paused: bool,
+    /// Nothing more is read: the system would give what still comes in, even after a shutdown.
+    ended: bool,
     /// The library's reader, while it waits for the pause to end.
     reader: Option<Waker>,
 }
@@ -171,6 +173,15 @@ impl Transport {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         reading.paused = paused;
         if !paused && let Some(reader) = reading.reader.take() {
+            reader.wake();
+        }
+    }
+
+    fn end_reading(&self) {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.ended = true;
+        reading.paused = false;
+        if let Some(reader) = reading.reader.take() {
             reader.wake();
         }
     }
@@ -300,7 +311,7 @@ impl Transport {
         if let Some(library) = outgoing.library.take() {
             library.wake();
         }
-        self.pause_reading(false);
+        self.end_reading();
         self.progress.notify_waiters();
     }
 }
