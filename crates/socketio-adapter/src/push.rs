@@ -217,6 +217,27 @@ impl ConnectionPush {
         }
     }
 
+    /// Tells the client to stay away, after which it closes its transport itself; it is closed for
+    /// those that do not. Until then the socket stays: the library would close the transport at
+    /// the next event that the client has sent before it was told, and what it was told be lost.
+    fn dismiss(&self, socket: Arc<Socket>, reason: CloseReason) {
+        let engine = Arc::clone(&self.engine);
+        if self.take_road() == Ok(Road::Transport) {
+            let told = self.push_frame(&text_frame(&["41", &self.prefix]));
+            self.library.later(farewell(told == PushOutcome::Taken), move |library| {
+                close_transport(&library, &engine, &socket, reason);
+            });
+        } else {
+            // The rest of the request that is being read.
+            self.library.later(POLLING_RETRY, move |library| {
+                let told = Arc::clone(&socket).disconnect().is_ok();
+                library.later(farewell(told), move |library| {
+                    close_transport(&library, &engine, &socket, reason);
+                });
+            });
+        }
+    }
+
     fn push_through_library(&self, event: &OutgoingEvent) -> PushOutcome {
         let Some(socket) = self.socket.upgrade() else { return PushOutcome::Gone };
         if !has_room(&socket, RESERVED_BY_EVENTS) {
@@ -281,13 +302,8 @@ impl ClientPush for ConnectionPush {
             return;
         }
         let Some(socket) = self.socket.upgrade() else { return };
-        // A client that is told to stay away closes its transport itself; it is closed for those
-        // that do not. Closed at once, what it was told might be lost among what it still sends.
-        if reason.is_final() && Arc::clone(&socket).disconnect().is_ok() {
-            let engine = Arc::clone(&self.engine);
-            self.library.later(FAREWELL, move |library| {
-                close_transport(&library, &engine, &socket, reason);
-            });
+        if reason.is_final() {
+            self.dismiss(socket, reason);
         } else {
             close_transport(&self.library, &self.engine, &socket, reason);
         }
@@ -313,6 +329,11 @@ fn close_transport(
             library.close_polling(&socket.id.to_string(), socket.protocol().into());
         }
     }
+}
+
+/// How long a client has that was told to stay away, or could not be.
+fn farewell(told: bool) -> Duration {
+    if told { FAREWELL } else { Duration::ZERO }
 }
 
 fn outcome(sent: &Result<(), SendError>) -> PushOutcome {

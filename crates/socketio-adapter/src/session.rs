@@ -104,10 +104,12 @@ impl Session {
         let status = ready.status();
         match self.push.emit(wire::READY, &ready) {
             PushOutcome::Taken => {}
-            PushOutcome::Full | PushOutcome::Gone => {
+            PushOutcome::Full => {
                 self.push.close(CloseReason::SlowConsumer);
                 return;
             }
+            // It has left its namespace; others on the same transport may not have.
+            PushOutcome::Gone => return,
         }
         metrics::counter!("game_realtime_recoveries_total", "status" => status).increment(1);
         let replayed = match recovery {
