@@ -135,7 +135,7 @@ impl Session {
             return;
         }
         if !self.seat.take() {
-            self.refuse(event, Refusal::ConnectionRate);
+            self.refuse(&event, Refusal::ConnectionRate);
             return;
         }
         match self.inbox.offer(event) {
@@ -147,12 +147,12 @@ impl Session {
                     self.gateway.workers().spawn(Arc::clone(self).work());
                 }
             }
-            Offered::Refused(event) => self.refuse(event, Refusal::Inbox),
+            Offered::Refused(event) => self.refuse(&event, Refusal::Inbox),
         }
     }
 
     /// Answers an event that is over a limit of the connection's.
-    fn refuse(self: &Arc<Self>, event: Incoming, refusal: Refusal) {
+    fn refuse(self: &Arc<Self>, event: &Incoming, refusal: Refusal) {
         refusal.count();
         events::count("unknown", ErrorCode::RateLimited.as_str());
         if self.note_refusal() {
@@ -164,10 +164,11 @@ impl Session {
             Value::Bytes(_) => None,
         };
         let name = name.unwrap_or_default();
-        if self.push.try_answer(event.acknowledgement, &name, &answer) == PushOutcome::Full {
+        let acknowledgement = event.acknowledgement;
+        if self.push.try_answer(acknowledgement, &name, &answer) == PushOutcome::Full {
             let session = Arc::clone(self);
             self.gateway.tasks().spawn(async move {
-                session.push.answer(event.acknowledgement, &name, &answer).await.ok();
+                session.push.answer(acknowledgement, &name, &answer).await.ok();
             });
         }
     }

@@ -136,7 +136,9 @@ impl Raw {
         }
         match raw.hear(crate::PATIENCE).await {
             Heard::Text(open) if open.starts_with('0') => Ok(raw),
-            heard => Err(io::Error::other(format!("not opened: {heard:?}"))),
+            heard @ (Heard::Text(_) | Heard::Closed | Heard::Nothing) => {
+                Err(io::Error::other(format!("not opened: {heard:?}")))
+            }
         }
     }
 
@@ -161,7 +163,9 @@ impl Raw {
                 Heard::Text(text) if text.contains(crate::event::READY) => return Ok(()),
                 Heard::Text(text) if text == "2" => self.send_text("3").await?,
                 Heard::Text(text) if text.starts_with("40") => {}
-                other => return Err(io::Error::other(format!("{other:?}"))),
+                other @ (Heard::Text(_) | Heard::Closed | Heard::Nothing) => {
+                    return Err(io::Error::other(format!("{other:?}")));
+                }
             }
         }
     }

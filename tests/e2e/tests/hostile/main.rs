@@ -1,12 +1,6 @@
 //! Clients that mean harm, or that nobody taught better: the right answer or a closed socket, never
 //! at the expense of others.
-#![expect(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "tests may fail"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests may fail")]
 
 mod abuse;
 mod caps;
