@@ -2,6 +2,7 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
+use futures_util::future::join_all;
 use game_realtime_e2e::{
     Client, ConnectOptions, Driver, Library, PATIENCE, Server, Settings, Store, mint,
     raw::{GUEST, Raw},
@@ -27,35 +28,38 @@ async fn connect_eventually(driver: &Driver, options: &ConnectOptions) -> Client
 
 #[tokio::test]
 async fn whoever_is_over_a_cap_is_refused_until_a_place_is_free() {
-    for (key, reason) in [
+    let caps = [
         ("connections_per_user", "user_connections"),
         ("connections_per_ip", "ip_connections"),
         ("connections_per_node", "node_connections"),
-    ] {
-        let settings = Settings::new(&Store::Memory).with_toml(&format!("limits.{key}"), "2");
-        let server = Server::start(&settings).await;
-        let alice = ConnectOptions::player(&server.url(), &mint("alice"));
-        let driver = Driver::start(Library::JavaScript4);
-        let first = driver.connect(&alice).await.unwrap();
-        let _second = driver.connect(&alice).await.unwrap();
-        for library in [Library::JavaScript4, Library::JavaScript2, Library::Python] {
-            let refused = Driver::start(library).connect(&alice).await.err().unwrap();
-            assert_eq!(refused.message, "too_many_connections", "{key} {library:?}");
-        }
-        let series =
-            "game_realtime_connects_total{namespace=\"private\",outcome=\"too_many_connections\"}";
-        assert_eq!(metric(&server, series).await, 3, "{key}");
-        assert_eq!(refusals(&server, reason).await, 3, "{key}");
-        // Others are concerned by the cap of the node alone, and neighbours by that of the address.
-        let bob = ConnectOptions::player(&server.url(), &mint("bob"));
-        assert_eq!(driver.connect(&bob).await.is_ok(), key == "connections_per_user", "{key}");
-        let mut far = Raw::websocket_from(ELSEWHERE, server.port(), GUEST).await.unwrap();
-        assert_eq!(far.join("40").await.is_ok(), key != "connections_per_node", "{key}");
-        first.disconnect().await;
-        drop(far);
-        connect_eventually(&driver, &alice).await;
-        server.stop().await;
+    ];
+    join_all(caps.map(|(key, reason)| refuse_the_third(key, reason))).await;
+}
+
+async fn refuse_the_third(key: &str, reason: &str) {
+    let settings = Settings::new(&Store::Memory).with_toml(&format!("limits.{key}"), "2");
+    let server = Server::start(&settings).await;
+    let alice = ConnectOptions::player(&server.url(), &mint("alice"));
+    let driver = Driver::start(Library::JavaScript4);
+    let first = driver.connect(&alice).await.unwrap();
+    let _second = driver.connect(&alice).await.unwrap();
+    for library in [Library::JavaScript4, Library::JavaScript2, Library::Python] {
+        let refused = Driver::start(library).connect(&alice).await.err().unwrap();
+        assert_eq!(refused.message, "too_many_connections", "{key} {library:?}");
     }
+    let series =
+        "game_realtime_connects_total{namespace=\"private\",outcome=\"too_many_connections\"}";
+    assert_eq!(metric(&server, series).await, 3, "{key}");
+    assert_eq!(refusals(&server, reason).await, 3, "{key}");
+    // Others are concerned by the cap of the node alone, and neighbours by that of the address.
+    let bob = ConnectOptions::player(&server.url(), &mint("bob"));
+    assert_eq!(driver.connect(&bob).await.is_ok(), key == "connections_per_user", "{key}");
+    let mut far = Raw::websocket_from(ELSEWHERE, server.port(), GUEST).await.unwrap();
+    assert_eq!(far.join("40").await.is_ok(), key != "connections_per_node", "{key}");
+    first.disconnect().await;
+    drop(far);
+    connect_eventually(&driver, &alice).await;
+    server.stop().await;
 }
 
 #[tokio::test]
