@@ -5,7 +5,7 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -101,7 +101,7 @@ impl Admission {
             address,
             user: None,
             budget: Bucket::new(self.connection.rate),
-            patience: Bucket::within(self.connection.abuse_refusals, self.connection.abuse_window),
+            patience: OnceLock::new(),
         })
     }
 
@@ -140,7 +140,8 @@ pub struct Seat {
     address: u64,
     user: Option<u64>,
     budget: Bucket,
-    patience: Bucket,
+    /// Most connections are never refused anything.
+    patience: OnceLock<Box<Bucket>>,
 }
 
 impl Seat {
@@ -169,7 +170,9 @@ impl Seat {
     /// abuse.
     #[must_use]
     pub fn is_abused(&self) -> bool {
-        !self.patience.take()
+        let ConnectionLimits { abuse_refusals, abuse_window, .. } = self.admission.connection;
+        let patience = || Box::new(Bucket::within(abuse_refusals, abuse_window));
+        !self.patience.get_or_init(patience).take()
     }
 }
 
@@ -223,6 +226,11 @@ mod tests {
         drop((second, third, again));
         let taken = admission.lock();
         assert_eq!((taken.all, taken.held.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_seat_is_small() {
+        assert!(size_of::<Seat>() <= 100, "{} bytes", size_of::<Seat>());
     }
 
     #[test]
