@@ -222,8 +222,10 @@ impl ConnectionPush {
     /// the next event that the client has sent before it was told, and what it was told be lost.
     fn dismiss(&self, socket: Arc<Socket>, reason: CloseReason) {
         let engine = Arc::clone(&self.engine);
-        if self.take_road() == Ok(Road::Transport) {
-            let told = self.push_frame(&text_frame(&["41", &self.prefix]));
+        let transport = engine.transport().map(Arc::clone);
+        let is_websocket = socket.transport_type() == TransportType::Websocket;
+        if let Some(transport) = transport.filter(|_| is_websocket) {
+            let told = transport.push(self.gate, &text_frame(&["41", &self.prefix]));
             self.library.later(farewell(told == PushOutcome::Taken), move |library| {
                 close_transport(&library, &engine, &socket, reason);
             });
