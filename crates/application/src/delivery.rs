@@ -6,6 +6,7 @@
 
 mod backoff;
 mod catch_up;
+mod deliveries;
 mod follower;
 mod isolation;
 mod outgoing;
@@ -14,7 +15,7 @@ mod task;
 
 use std::sync::Arc;
 
-use game_realtime_domain::{Connection, ConnectionId, Cursor, Position, Timestamp};
+use game_realtime_domain::{Connection, ConnectionId, Cursor, Position, Route, Timestamp};
 
 pub use outgoing::{OutgoingEvent, PacketFormat};
 pub use task::{DeliveryConfig, DeliveryGone, DeliveryHandle, start, start_seeded};
@@ -23,6 +24,7 @@ use crate::{
     Timeline, TimelineLimits,
     ports::{ClientPush, CloseReason, FeedUpdate, History, PushOutcome},
 };
+use deliveries::Deliveries;
 use roster::{Place, Roster};
 
 /// Decides which connection gets which event.
@@ -35,6 +37,7 @@ pub struct Delivery {
     timeline: Timeline,
     limits: TimelineLimits,
     roster: Roster,
+    deliveries: Deliveries,
 }
 
 /// How a connection came back.
@@ -77,7 +80,8 @@ pub enum Joined {
         /// What became of the cursor it brought.
         recovery: Recovery,
     },
-    /// Its cursor is ahead of what this node has seen. Nothing was joined: try again soon.
+    /// Its cursor is ahead of what this node has seen. Nothing was joined: try again soon, or at
+    /// another node.
     Ahead,
 }
 
@@ -103,13 +107,21 @@ impl Delivery {
     /// Starts with what the store remembers and no connections.
     #[must_use]
     pub fn new(history: History, limits: TimelineLimits, now: Timestamp) -> Self {
-        Self { timeline: Timeline::new(history, limits, now), limits, roster: Roster::default() }
+        Self {
+            timeline: Timeline::new(history, limits, now),
+            limits,
+            roster: Roster::default(),
+            deliveries: Deliveries::new(),
+        }
     }
 
     /// Takes new events from the feed and pushes each to the live connections it concerns.
     /// Returns the connections that fell behind: they have to be advanced.
     pub fn publish(&mut self, update: FeedUpdate, now: Timestamp) -> Vec<Behind> {
         let mut behind = Vec::new();
+        // Several events make one write per connection.
+        let mut queued = Vec::new();
+        let several = update.events.len() > 1;
         for event in update.events {
             let before = self.timeline.head();
             let outgoing = OutgoingEvent::new(event, self.timeline.epoch());
@@ -117,9 +129,13 @@ impl Delivery {
             let mut delivered = 0;
             let mut refused = Vec::new();
             self.roster.for_each_live(&outgoing.event().route, |id, push| {
-                match push.push(&outgoing) {
+                let outcome = if several { push.queue(&outgoing) } else { push.push(&outgoing) };
+                match outcome {
                     PushOutcome::Taken => delivered += 1,
-                    PushOutcome::Full => refused.push((id, Arc::clone(push))),
+                    PushOutcome::Full => {
+                        push.flush();
+                        refused.push((id, Arc::clone(push)));
+                    }
                     // Its session notices too, and leaves.
                     PushOutcome::Gone => {}
                 }
@@ -128,7 +144,15 @@ impl Delivery {
                 self.roster.fall_behind(id, before);
                 behind.push(Behind { id, push });
             }
-            outgoing.record_deliveries(delivered);
+            self.deliveries.add(outgoing.event().event.payload.event_type, delivered);
+            let route = &outgoing.event().route;
+            let again = matches!(route, Route::Namespace(_)) && queued.contains(route);
+            if several && delivered > 0 && !again {
+                queued.push(route.clone());
+            }
+        }
+        for route in &queued {
+            self.roster.for_each_live(route, |_, push| push.flush());
         }
         self.timeline.advance_to(update.head);
         self.timeline.trim(now);

@@ -1,14 +1,27 @@
-//! The connection to etcd: opened when it is first needed, and every call with a deadline of our
-//! own (the client's does not cover the time in which it reconnects).
+//! The way to etcd: every call with a deadline of our own (the client's does not cover the time in
+//! which it reconnects), to one member of the cluster at a time.
+//!
+//! The client could balance calls over all members, but it would go on sending every n-th to one that
+//! takes connections and answers nothing. So the node talks to one member, which is connected when it
+//! is first needed, and to the next one as soon as a call to it was not answered.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use etcd_client::{
     Certificate, Client, ConnectOptions, Identity, KvClient, LeaseClient, TlsOptions, WatchClient,
 };
 use game_realtime_application::ports::StoreError;
+use game_realtime_domain::NodeId;
 use secrecy::ExposeSecret;
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout},
+};
+use tracing::info;
 
 use crate::{config::Config, space::Space};
 
@@ -18,14 +31,35 @@ const MESSAGE_BYTES: usize = 256 << 20;
 const PROBE_INTERVAL: Duration = Duration::from_secs(6);
 /// How long the answer to a probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A member is given so much time before the next one is tried: while none answers, nodes do not
+/// open connections all the time.
+const SHORTEST_STAY: Duration = Duration::from_millis(500);
+
+/// The gRPC status codes of calls that may have got no answer: cancelled, unknown, deadline exceeded,
+/// unavailable (<https://grpc.io/docs/guides/status-codes/>).
+const UNANSWERED: [i32; 4] = [1, 2, 4, 14];
 
 /// An etcd cluster, as one node talks to it.
 pub(crate) struct Cluster {
     endpoints: Vec<String>,
     options: ConnectOptions,
     request_timeout: Duration,
-    client: OnceCell<Client>,
+    member: Mutex<Arc<Member>>,
     space: Space,
+}
+
+/// A member of the cluster, for as long as the node talks to it.
+pub(crate) struct Member {
+    /// Which of the endpoints it is.
+    endpoint: usize,
+    since: Instant,
+    client: OnceCell<Client>,
+}
+
+impl Member {
+    fn new(endpoint: usize) -> Arc<Self> {
+        Arc::new(Self { endpoint, since: Instant::now(), client: OnceCell::new() })
+    }
 }
 
 /// The `etcd` section cannot be used as it is.
@@ -42,8 +76,9 @@ pub struct TlsFileError {
 struct TimedOut(Duration);
 
 impl Cluster {
-    /// Reads the files that the configuration names; does not connect yet.
-    pub(crate) fn new(config: &Config) -> Result<Self, TlsFileError> {
+    /// Reads the files that the configuration names; does not connect yet. Different nodes begin with
+    /// different members.
+    pub(crate) fn new(config: &Config, node_id: NodeId) -> Result<Self, TlsFileError> {
         let mut options = ConnectOptions::new()
             .with_connect_timeout(config.dial_timeout)
             .with_keep_alive(PROBE_INTERVAL, PROBE_TIMEOUT)
@@ -57,11 +92,14 @@ impl Cluster {
         if config.endpoints.iter().any(|endpoint| endpoint.starts_with("https://")) {
             options = options.with_tls(tls_options(config)?);
         }
+        let endpoints = config.endpoints.clone();
+        let spread = usize::from(node_id.0.as_bytes()[0]);
+        let first = Member::new(spread.checked_rem(endpoints.len()).unwrap_or_default());
         Ok(Self {
-            endpoints: config.endpoints.clone(),
+            endpoints,
             options,
             request_timeout: config.request_timeout,
-            client: OnceCell::new(),
+            member: Mutex::new(first),
             space: Space::default(),
         })
     }
@@ -75,22 +113,14 @@ impl Cluster {
         &self.space
     }
 
-    async fn client(&self) -> Result<&Client, etcd_client::Error> {
-        self.client
-            .get_or_try_init(|| Client::connect(&self.endpoints, Some(self.options.clone())))
-            .await
-    }
-
     /// Calls the key-value service.
     pub(crate) async fn kv<T, F>(&self, call: impl FnOnce(KvClient) -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
-        self.within(async {
-            let client = self.client().await?.kv_client();
-            call(client.max_decoding_message_size(MESSAGE_BYTES)).await
-        })
-        .await
+        let call =
+            |client: &Client| call(client.kv_client().max_decoding_message_size(MESSAGE_BYTES));
+        self.call(&self.member(), call).await
     }
 
     /// Calls the lease service.
@@ -101,36 +131,74 @@ impl Cluster {
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
-        self.within(async { call(self.client().await?.lease_client()).await }).await
+        self.call(&self.member(), |client| call(client.lease_client())).await
     }
 
-    /// Calls the watch service.
+    /// Calls the watch service, and says at which member.
     pub(crate) async fn watch<T, F>(
         &self,
         call: impl FnOnce(WatchClient) -> F,
+    ) -> Result<(T, Arc<Member>), CallError>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let member = self.member();
+        let call =
+            |client: &Client| call(client.watch_client().max_decoding_message_size(MESSAGE_BYTES));
+        let watch = self.call(&member, call).await?;
+        Ok((watch, member))
+    }
+
+    async fn call<T, F>(
+        &self,
+        member: &Arc<Member>,
+        call: impl FnOnce(&Client) -> F,
     ) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
-        self.within(async {
-            let client = self.client().await?.watch_client();
-            call(client.max_decoding_message_size(MESSAGE_BYTES)).await
-        })
-        .await
-    }
-
-    async fn within<T>(
-        &self,
-        call: impl Future<Output = Result<T, etcd_client::Error>>,
-    ) -> Result<T, CallError> {
-        let result = match timeout(self.request_timeout, call).await {
-            Ok(result) => result.map_err(CallError::Etcd),
-            Err(_elapsed) => Err(CallError::TimedOut(self.request_timeout)),
+        let called = async { call(self.client(member).await?).await };
+        let error = match timeout(self.request_timeout, called).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => CallError::Etcd(error),
+            Err(_elapsed) => CallError::TimedOut(self.request_timeout),
         };
-        if result.as_ref().is_err_and(CallError::is_no_space) {
+        if error.is_no_space() {
             self.space.refused();
         }
-        result
+        if error.may_be_the_members() {
+            self.leave(member);
+        }
+        Err(error)
+    }
+
+    async fn client<'a>(&self, member: &'a Member) -> Result<&'a Client, etcd_client::Error> {
+        let endpoint = self.endpoints.get(member.endpoint).map(String::as_str).unwrap_or_default();
+        let connect = || Client::connect([endpoint], Some(self.options.clone()));
+        member.client.get_or_try_init(connect).await
+    }
+
+    fn member(&self) -> Arc<Member> {
+        Arc::clone(&self.current())
+    }
+
+    fn current(&self) -> MutexGuard<'_, Arc<Member>> {
+        self.member.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Talks to the next member from now on, unless it does already or has just begun with this one.
+    /// What is under way at this one goes on.
+    pub(crate) fn leave(&self, member: &Arc<Member>) {
+        let next = (member.endpoint + 1).checked_rem(self.endpoints.len()).unwrap_or_default();
+        let mut current = self.current();
+        if !Arc::ptr_eq(&current, member) || member.since.elapsed() < SHORTEST_STAY {
+            return;
+        }
+        *current = Member::new(next);
+        drop(current);
+        if next != member.endpoint {
+            info!(endpoint = self.endpoints.get(next), "going on with the next member of etcd");
+        }
     }
 }
 
@@ -142,6 +210,16 @@ pub(crate) enum CallError {
 }
 
 impl CallError {
+    /// Whether another member might have answered.
+    fn may_be_the_members(&self) -> bool {
+        use etcd_client::Error;
+        match self {
+            Self::TimedOut(_) | Self::Etcd(Error::TransportError(_) | Error::IoError(_)) => true,
+            Self::Etcd(Error::GRpcStatus(status)) => UNANSWERED.contains(&i32::from(status.code())),
+            Self::Etcd(_) => false,
+        }
+    }
+
     /// Whether etcd refused the call because a lease it names is gone. Then nothing was done.
     pub(crate) fn is_lease_not_found(&self) -> bool {
         self.says("requested lease not found")

@@ -15,7 +15,7 @@ use game_realtime_domain::{Epoch, Position};
 use tracing::info;
 
 use crate::{
-    cluster::{CallError, Cluster},
+    cluster::{CallError, Cluster, Member},
     epoch::EpochCell,
     feed_stream::EtcdFeedStream,
     log_reader::LogReader,
@@ -37,7 +37,7 @@ impl EtcdEventFeed {
     }
 
     /// Opens a watch over all events from a revision on.
-    async fn watch(&self, from: u64) -> Result<WatchStream, CallError> {
+    async fn watch(&self, from: u64) -> Result<(WatchStream, Arc<Member>), CallError> {
         // Deletions are pruning, which nobody needs to hear of. A catch-up may be larger than one
         // message can be, so it comes in fragments.
         let options = WatchOptions::new()
@@ -121,7 +121,7 @@ impl EventFeed for EtcdEventFeed {
         } else {
             (start, Vec::new())
         };
-        let watch = self.watch(start).await.map_err(StoreError::from)?;
-        Ok(Box::new(EtcdFeedStream::new(watch, self.log.clone(), after, backlog)))
+        let (watch, member) = self.watch(start).await.map_err(StoreError::from)?;
+        Ok(Box::new(EtcdFeedStream::new(watch, member, self.log.clone(), after, backlog)))
     }
 }

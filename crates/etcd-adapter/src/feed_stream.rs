@@ -1,6 +1,6 @@
 //! An open watch, read as events in order.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use etcd_client::{EventType as Change, WatchResponse, WatchStream};
@@ -12,16 +12,17 @@ use game_realtime_domain::Position;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use tracing::error;
 
-use crate::log_reader::LogReader;
+use crate::{cluster::Member, log_reader::LogReader};
 
 /// How often etcd is asked for a sign of life.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 /// A watch that is silent for so long is broken: etcd does not say when it has lost its leader or
 /// we have lost etcd.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_secs(2);
 
 pub(crate) struct EtcdFeedStream {
     watch: WatchStream,
+    member: Arc<Member>,
     log: LogReader,
     head: Position,
     /// Read from the log, to be handed out before what the watch says.
@@ -43,13 +44,14 @@ enum WatchError {
 impl EtcdFeedStream {
     pub(crate) fn new(
         watch: WatchStream,
+        member: Arc<Member>,
         log: LogReader,
         head: Position,
         backlog: Vec<PositionedEvent>,
     ) -> Self {
         let mut progress = interval(PROGRESS_INTERVAL);
         progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { watch, log, head, backlog, progress, heard_at: Instant::now() }
+        Self { watch, member, log, head, backlog, progress, heard_at: Instant::now() }
     }
 
     fn update(&mut self, events: Vec<PositionedEvent>) -> FeedUpdate {
@@ -106,6 +108,7 @@ impl FeedStream for EtcdFeedStream {
                 }
                 _ = self.progress.tick() => {
                     if self.heard_at.elapsed() > SILENCE {
+                        self.log.cluster.leave(&self.member);
                         return Err(StoreError::unavailable(WatchError::Silent).into());
                     }
                     timeout(PROGRESS_INTERVAL, self.watch.request_progress())

@@ -70,7 +70,7 @@ impl EtcdStore {
         options: Options,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TlsFileError> {
-        let cluster = Arc::new(Cluster::new(config)?);
+        let cluster = Arc::new(Cluster::new(config, options.node_id)?);
         cluster.space().publish();
         let keys = Keys::new(&config.prefix);
         let epoch = Arc::new(EpochCell::new(Arc::clone(&cluster), keys.clone()));

@@ -80,13 +80,13 @@ impl EngineSession {
         self.transport.get()
     }
 
-    pub(crate) fn new_gate(&self) -> Gate {
-        self.gates.fetch_add(1, Ordering::Relaxed)
+    /// Whether it has joined a game namespace and not left all of them.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether any connection lives on it.
-    pub(crate) fn has_connections(&self) -> bool {
-        self.connections.load(Ordering::Relaxed) > 0
+    pub(crate) fn new_gate(&self) -> Gate {
+        self.gates.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Notes an attempt to join a namespace; whether there was one before.

@@ -142,7 +142,7 @@ fn close_unless_connected(gateway: &Arc<Gateway>, socket: &Arc<Socket>) {
     tasks.spawn(async move {
         tokio::time::sleep(gateway.limits().connect_timeout).await;
         let engine = socket.req_parts().extensions.get::<Arc<EngineSession>>();
-        if engine.is_some_and(|engine| engine.has_connections()) {
+        if engine.is_some_and(|engine| engine.is_connected()) {
             return;
         }
         match engine.and_then(|engine| engine.transport()) {

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     engine_session::{EngineSession, WayIn},
     library::Library,
-    websocket::{Gate, MARK, text_frame},
+    websocket::{Gate, MARK, Transport, text_frame},
     wire,
 };
 
@@ -257,6 +257,24 @@ impl ConnectionPush {
         }
     }
 
+    fn take(
+        &self,
+        event: &OutgoingEvent,
+        hand: impl FnOnce(&Arc<Transport>, Gate, &Bytes) -> PushOutcome,
+    ) -> PushOutcome {
+        match self.take_road() {
+            Ok(Road::Transport) => {
+                let frame = event.packet(self.format, |event| self.frame(event));
+                match (frame, self.engine.transport()) {
+                    (Some(frame), Some(transport)) => hand(transport, self.gate, frame),
+                    (None, _) | (_, None) => PushOutcome::Gone,
+                }
+            }
+            Ok(Road::Library) => self.push_through_library(event),
+            Err(refused) => refused,
+        }
+    }
+
     fn frame(&self, event: &OutgoingEvent) -> Bytes {
         let name = event.event().event.payload.event_type.as_str();
         let body = wire::event_body(event);
@@ -267,13 +285,16 @@ impl ConnectionPush {
 #[async_trait]
 impl ClientPush for ConnectionPush {
     fn push(&self, event: &OutgoingEvent) -> PushOutcome {
-        match self.take_road() {
-            Ok(Road::Transport) => match event.packet(self.format, |event| self.frame(event)) {
-                Some(frame) => self.push_frame(frame),
-                None => PushOutcome::Gone,
-            },
-            Ok(Road::Library) => self.push_through_library(event),
-            Err(refused) => refused,
+        self.take(event, Transport::push)
+    }
+
+    fn queue(&self, event: &OutgoingEvent) -> PushOutcome {
+        self.take(event, Transport::queue)
+    }
+
+    fn flush(&self) {
+        if let Some(transport) = self.engine.transport() {
+            transport.flush();
         }
     }
 
@@ -324,6 +345,7 @@ fn close_transport(
             CloseReason::Drain
             | CloseReason::HistoryLost
             | CloseReason::Isolated
+            | CloseReason::Behind
             | CloseReason::Unregistered
             | CloseReason::Abuse => transport.finish(),
         },

@@ -14,7 +14,7 @@ use futures_util::{
     stream::FuturesOrdered,
 };
 use game_realtime_application::{
-    Joined, Recovery, Resume,
+    DeliveryGone, Joined, Recovery, Resume,
     limits::{Refusal, Seat},
     ports::{ClientPush, CloseReason, PushOutcome},
 };
@@ -89,11 +89,11 @@ impl Session {
     pub(crate) async fn begin(&self, cursor: Option<String>) {
         let push: Arc<dyn ClientPush> = Arc::clone(&self.push) as _;
         let delivery = self.gateway.delivery();
-        let Ok(Joined::At { cursor, recovery }) =
-            delivery.join(&self.connection, &push, Resume::parse(cursor.as_deref())).await
-        else {
-            self.push.close(CloseReason::Drain);
-            return;
+        let joined = delivery.join(&self.connection, &push, Resume::parse(cursor.as_deref())).await;
+        let (cursor, recovery) = match joined {
+            Ok(Joined::At { cursor, recovery }) => (cursor, recovery),
+            Ok(Joined::Ahead) => return self.push.close(CloseReason::Behind),
+            Err(DeliveryGone) => return self.push.close(CloseReason::Drain),
         };
         if self.ended.load(Ordering::Acquire) {
             // It ended while it joined, so its leaving may have come first.

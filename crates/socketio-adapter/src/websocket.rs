@@ -3,8 +3,9 @@
 //! socketioxide writes its own packets (handshake, pings, everything that is rare) through
 //! [`WebSocketStream`]. Events are written beside it, as frames that were encoded once for all
 //! recipients, by [`Transport::push`]: straight into the socket if nothing waits, else into a
-//! queue that is bounded in bytes and drained by [`flush`](Transport::flush). So a delivery costs
-//! one system call and no task switch, and a client that does not read holds up nobody.
+//! queue that is bounded in bytes and written by a task while the client reads. So a delivery costs
+//! one system call and no task switch, and a client that does not read holds up nobody. Several
+//! events in a row are [queued](Transport::queue) and [flushed](Transport::flush) in one call.
 //!
 //! Both ways meet in the order of their packets through *gates*. A connection that moves from
 //! the library's queue to this one holds its gate: frames pushed from then on wait behind it. A
@@ -62,7 +63,7 @@ struct Outgoing {
     /// The gates that are held.
     gates: Vec<(Gate, Vec<Bytes>)>,
     /// Whether a task is writing the queue.
-    flushing: bool,
+    writing: bool,
     /// The library's writer, while it waits for room.
     library: Option<Waker>,
     state: State,
@@ -119,6 +120,24 @@ impl Transport {
 
     /// Takes a whole frame, or nothing.
     pub(crate) fn push(self: &Arc<Self>, gate: Gate, frame: &Bytes) -> PushOutcome {
+        self.take(gate, frame, |outgoing| self.write(outgoing, frame.clone()))
+    }
+
+    /// As [`push`](Self::push), to be written with the next [`flush`](Self::flush).
+    pub(crate) fn queue(self: &Arc<Self>, gate: Gate, frame: &Bytes) -> PushOutcome {
+        self.take(gate, frame, |outgoing| outgoing.queue(frame.clone()))
+    }
+
+    /// Writes what is queued, as far as the socket takes it; the rest when it can.
+    pub(crate) fn flush(self: &Arc<Self>) {
+        let mut outgoing = self.lock();
+        if !outgoing.writing {
+            self.write_queue(&mut outgoing);
+            self.write_on(&mut outgoing);
+        }
+    }
+
+    fn take(&self, gate: Gate, frame: &Bytes, write: impl FnOnce(&mut Outgoing)) -> PushOutcome {
         let mut outgoing = self.lock();
         match outgoing.state {
             State::Open => {}
@@ -132,7 +151,7 @@ impl Transport {
             held.push(frame.clone());
             outgoing.waiting += frame.len();
         } else {
-            self.write(&mut outgoing, frame.clone());
+            write(&mut outgoing);
         }
         PushOutcome::Taken
     }
@@ -199,46 +218,53 @@ impl Transport {
                 Err(_) => return self.close(outgoing),
             }
         }
-        if frame.is_empty() {
-            return;
-        }
-        outgoing.waiting += frame.len();
-        outgoing.queue.push_back(frame);
-        if !outgoing.flushing {
-            outgoing.flushing = true;
-            self.tasks.spawn(Arc::clone(self).flush());
+        if !frame.is_empty() {
+            outgoing.queue(frame);
+            self.write_on(outgoing);
         }
     }
 
-    /// Writes the queue until it is empty. Closes the transport if the client takes nothing for
-    /// `write_timeout`.
-    async fn flush(self: Arc<Self>) {
+    /// Lets a task write the queue, unless there is none or one does already.
+    fn write_on(self: &Arc<Self>, outgoing: &mut Outgoing) {
+        if !outgoing.writing && !outgoing.queue.is_empty() {
+            outgoing.writing = true;
+            self.tasks.spawn(Arc::clone(self).write_until_empty());
+        }
+    }
+
+    /// Closes the transport if the client takes nothing for `write_timeout`.
+    async fn write_until_empty(self: Arc<Self>) {
         loop {
             let writable = timeout(self.write_timeout, self.tcp.writable()).await;
             let mut outgoing = self.lock();
             if !matches!(writable, Ok(Ok(()))) {
                 self.close(&mut outgoing);
             }
-            while outgoing.state != State::Closed && !outgoing.queue.is_empty() {
-                match write_vectored(&self.tcp, &outgoing.queue) {
-                    Ok(written) => outgoing.consume(written),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(_) => self.close(&mut outgoing),
-                }
-            }
-            if outgoing.queue.is_empty() {
-                outgoing.flushing = false;
-                if outgoing.state == State::Finishing {
-                    self.close(&mut outgoing);
-                }
-            }
+            self.write_queue(&mut outgoing);
+            outgoing.writing = !outgoing.queue.is_empty();
             if let Some(library) = outgoing.library.take() {
                 library.wake();
             }
             self.progress.notify_waiters();
-            if !outgoing.flushing {
+            if !outgoing.writing {
                 return;
             }
+        }
+    }
+
+    /// Writes as much of the queue as the socket takes now.
+    fn write_queue(&self, outgoing: &mut Outgoing) {
+        while outgoing.state != State::Closed && !outgoing.queue.is_empty() {
+            match write_vectored(&self.tcp, &outgoing.queue) {
+                Ok(written) => outgoing.consume(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => self.close(outgoing),
+            }
+        }
+        // An idle connection keeps no room for a queue.
+        outgoing.queue = VecDeque::new();
+        if outgoing.state == State::Finishing {
+            self.close(outgoing);
         }
     }
 
@@ -287,12 +313,13 @@ impl Transport {
     }
 
     /// Takes nothing more and closes when the queue is written.
-    fn end(&self, outgoing: &mut Outgoing) {
+    fn end(self: &Arc<Self>, outgoing: &mut Outgoing) {
         if outgoing.state == State::Open {
             outgoing.state = State::Finishing;
             if outgoing.queue.is_empty() {
                 self.close(outgoing);
             }
+            self.write_on(outgoing);
         }
     }
 
@@ -317,6 +344,11 @@ impl Transport {
 }
 
 impl Outgoing {
+    fn queue(&mut self, frame: Bytes) {
+        self.waiting += frame.len();
+        self.queue.push_back(frame);
+    }
+
     /// Removes bytes that were written.
     fn consume(&mut self, mut written: usize) {
         self.waiting -= written;

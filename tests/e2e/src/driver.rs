@@ -115,7 +115,8 @@ impl Driver {
         if let Some(fields) = command.as_object_mut() {
             fields.insert("op".to_owned(), json!("connect"));
             fields.insert("client".to_owned(), json!(name));
-            fields.insert("version".to_owned(), json!(self.shared.library.version()));
+            let version = json!(self.shared.library.version());
+            fields.entry("version").or_insert(version);
         }
         match self.shared.call(command).await {
             Ok(reply) => Ok(Client::new(

@@ -31,6 +31,8 @@ use crate::{
 use sender::send_all_the_time;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Of the JavaScript library, in turn.
+const VERSIONS: [u8; 5] = [4, 4, 3, 2, 4];
 
 /// Who makes the traffic.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +75,10 @@ impl Traffic {
         let driver = Driver::start(Library::JavaScript4);
         let connecting = (0..options.users * 2 + options.guests).map(|number| {
             let url = urls.get(number % urls.len()).expect("there is an address");
-            connect(&driver, url, number, &options)
+            // One address may be that of a balancer that sends every connection elsewhere; polling
+            // is many connections to one node.
+            let polls = urls.len() > 1 && number % 4 == 1;
+            connect(&driver, url, number, if polls { "polling" } else { "websocket" }, &options)
         });
         let clients: Vec<Arc<Client>> = join_all(connecting).await;
         let stop = watch::Sender::new(false);
@@ -241,6 +246,7 @@ async fn connect(
     driver: &Driver,
     url: &str,
     number: usize,
+    transport: &str,
     options: &TrafficOptions,
 ) -> Arc<Client> {
     let connect = if number < options.users * 2 {
@@ -249,10 +255,15 @@ async fn connect(
         ConnectOptions::guest(url)
     };
     let form = if number.is_multiple_of(3) { Form::Path } else { Form::Namespace };
-    let connect = connect.by(form).over(&["websocket"]).insisting().with(
-        "options",
-        json!({"reconnectionDelay": 50, "reconnectionDelayMax": 500, "timeout": 3000}),
-    );
+    let connect = connect
+        .by(form)
+        .over(&[transport])
+        .insisting()
+        .with("version", VERSIONS.get(number % VERSIONS.len()))
+        .with(
+            "options",
+            json!({"reconnectionDelay": 50, "reconnectionDelayMax": 500, "timeout": 3000}),
+        );
     let client = driver.connect(&connect).await;
     Arc::new(client.unwrap_or_else(|refused| panic!("client {number}: {refused:?}")))
 }

@@ -12,6 +12,7 @@ const CHUNK: usize = 64;
 
 /// Runs until the connection is live or gone.
 pub(super) async fn run(handle: DeliveryHandle, id: ConnectionId, push: Arc<dyn ClientPush>) {
+    let deliveries = handle.deliveries();
     let Ok(mut turn) = handle.turn().await else { return };
     loop {
         let events = match handle.advance(id, CHUNK).await {
@@ -24,9 +25,10 @@ pub(super) async fn run(handle: DeliveryHandle, id: ConnectionId, push: Arc<dyn 
         };
         for event in events {
             loop {
-                match push.push(&event) {
+                match push.queue(&event) {
                     PushOutcome::Taken => break,
                     PushOutcome::Full => {
+                        push.flush();
                         // Somebody else's turn while the client reads.
                         drop(turn);
                         if push.writable().await.is_err() {
@@ -41,7 +43,8 @@ pub(super) async fn run(handle: DeliveryHandle, id: ConnectionId, push: Arc<dyn 
                     PushOutcome::Gone => return,
                 }
             }
-            event.record_deliveries(1);
+            deliveries.add(event.event().event.payload.event_type, 1);
         }
+        push.flush();
     }
 }

@@ -2,20 +2,17 @@
 
 use std::time::Duration;
 
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout},
-};
+use tokio::{sync::watch, time::timeout};
 use tracing::warn;
 
-use super::DeliveryHandle;
+use super::{DeliveryHandle, task::Contact};
 use crate::ports::CloseReason;
 
 /// Closes every connection once the feed has been silent for `grace`. Runs until the delivery task
 /// is gone.
 pub(super) async fn run(
     handle: DeliveryHandle,
-    mut contact: watch::Receiver<Option<Instant>>,
+    mut contact: watch::Receiver<Option<Contact>>,
     grace: Duration,
 ) {
     // Before the first contact nobody is connected.

@@ -68,12 +68,6 @@ impl OutgoingEvent {
     pub fn cost(&self) -> usize {
         Self::OVERHEAD + 2 * self.event.event.payload.json.len()
     }
-
-    /// Counts that so many connections were handed the event.
-    pub(super) fn record_deliveries(&self, count: u64) {
-        let event_type = self.event.event.payload.event_type.as_str();
-        metrics::counter!("game_realtime_deliveries_total", "type" => event_type).increment(count);
-    }
 }
 
 impl std::fmt::Debug for OutgoingEvent {

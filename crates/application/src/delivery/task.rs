@@ -14,6 +14,7 @@ use super::{
     Advance, Behind, Delivery, Joined, Resume,
     backoff::Backoff,
     catch_up,
+    deliveries::Deliveries,
     follower::{self, Followed},
     isolation,
 };
@@ -55,13 +56,22 @@ enum Command {
     CloseAll(CloseReason),
 }
 
+/// The last news from the feed.
+#[derive(Clone, Copy)]
+pub(super) struct Contact {
+    at: Instant,
+    /// When the feed last told something old: this node was behind then.
+    late_at: Option<Instant>,
+}
+
 /// Talks to the delivery task.
 #[derive(Clone)]
 pub struct DeliveryHandle {
     commands: mpsc::Sender<Command>,
-    last_contact: watch::Receiver<Option<Instant>>,
+    last_contact: watch::Receiver<Option<Contact>>,
     ahead_timeout: Duration,
     catching_up: Arc<Semaphore>,
+    deliveries: Deliveries,
 }
 
 /// Commands waiting for the delivery task; senders wait when it is full.
@@ -71,6 +81,8 @@ const UPDATES: usize = 16;
 /// Connections that are handed what they missed at the same time. The others wait for their turn: all
 /// at once would leave live connections what little time remains (`just bench resume`).
 const CATCHING_UP: usize = 4;
+/// An event that is older than this when the feed brings it is late.
+const LATE: Duration = Duration::from_secs(1);
 /// How often a join whose cursor is ahead asks again.
 const AHEAD_RETRY: Duration = Duration::from_millis(20);
 
@@ -102,6 +114,7 @@ pub fn start_seeded(
         last_contact,
         ahead_timeout: config.ahead_timeout,
         catching_up: Arc::new(Semaphore::new(CATCHING_UP)),
+        deliveries: Deliveries::new(),
     };
     let task = Task {
         feed,
@@ -124,6 +137,8 @@ pub fn start_seeded(
 impl DeliveryHandle {
     /// Makes a connection a member; it gets nothing before [`start`](Self::start). Waits until the
     /// node has seen its history.
+    ///
+    /// [`Joined::Ahead`] means that this node cannot tell for now: the feed is behind or silent.
     ///
     /// # Errors
     /// [`DeliveryGone`] when the node is going down.
@@ -148,7 +163,8 @@ impl DeliveryHandle {
                 at @ Joined::At { .. } => return Ok(at),
                 Joined::Ahead if Instant::now() < deadline => tokio::time::sleep(AHEAD_RETRY).await,
                 // The store never gave that cursor out.
-                Joined::Ahead => resume = Resume::Malformed,
+                Joined::Ahead if self.is_current() => resume = Resume::Malformed,
+                Joined::Ahead => return Ok(Joined::Ahead),
             }
         }
     }
@@ -175,7 +191,19 @@ impl DeliveryHandle {
     /// How long ago the feed was last known to be current; `None` before it ever was.
     #[must_use]
     pub fn feed_age(&self) -> Option<Duration> {
-        self.last_contact.borrow().map(|contact| contact.elapsed())
+        self.last_contact.borrow().map(|contact| contact.at.elapsed())
+    }
+
+    /// Whether everything that was committed before the time to wait for a cursor has come by.
+    fn is_current(&self) -> bool {
+        self.last_contact.borrow().is_some_and(|Contact { at, late_at }| {
+            at.elapsed() < self.ahead_timeout
+                && late_at.is_none_or(|late_at| late_at.elapsed() >= self.ahead_timeout)
+        })
+    }
+
+    pub(super) fn deliveries(&self) -> &Deliveries {
+        &self.deliveries
     }
 
     /// Waits for a turn to catch up.
@@ -203,7 +231,7 @@ struct Task {
     clock: Arc<dyn Clock>,
     config: DeliveryConfig,
     seed: u64,
-    contact: watch::Sender<Option<Instant>>,
+    contact: watch::Sender<Option<Contact>>,
     tracker: TaskTracker,
     handle: DeliveryHandle,
 }
@@ -213,7 +241,7 @@ impl Task {
         let mut backoff = Backoff::new(self.seed);
         let history = follower::first_history(&self.feed, &self.config, &mut backoff).await;
         let mut delivery = Delivery::new(history, self.config.timeline, self.clock.now());
-        self.contact.send_replace(Some(Instant::now()));
+        self.note_contact(false);
         let (updates, mut followed) = mpsc::channel(UPDATES);
         let follower = follower::run(
             Arc::clone(&self.feed),
@@ -245,24 +273,36 @@ impl Task {
     }
 
     fn follow(&self, delivery: &mut Delivery, message: Followed) {
-        self.contact.send_replace(Some(Instant::now()));
         match message {
             Followed::Update(update) => {
                 let now = self.clock.now();
-                if let Some(newest) = update.events.last() {
+                let age = update.events.last().map(|newest| {
                     let age = now.as_millis().saturating_sub(newest.event.created_at.as_millis());
-                    metrics::gauge!("game_realtime_feed_lag_seconds")
-                        .set(Duration::from_millis(age).as_secs_f64());
+                    Duration::from_millis(age)
+                });
+                if let Some(age) = age {
+                    metrics::gauge!("game_realtime_feed_lag_seconds").set(age.as_secs_f64());
                 }
+                self.note_contact(age.is_some_and(|age| age > LATE));
                 for Behind { id, push } in delivery.publish(update, now) {
                     debug!(connection.id = %id, "connection fell behind");
                     self.tracker.spawn(catch_up::run(self.handle.clone(), id, push));
                 }
             }
-            Followed::Restart(history) => delivery.restart(history, self.clock.now()),
+            Followed::Restart(history) => {
+                self.note_contact(false);
+                delivery.restart(history, self.clock.now());
+            }
         }
         metrics::gauge!("game_realtime_timeline_events").set(as_f64(delivery.timeline().len()));
         metrics::gauge!("game_realtime_timeline_bytes").set(as_f64(delivery.timeline().bytes()));
+    }
+
+    fn note_contact(&self, late: bool) {
+        let at = Instant::now();
+        let before = self.contact.borrow().and_then(|contact| contact.late_at);
+        let late_at = if late { Some(at) } else { before };
+        self.contact.send_replace(Some(Contact { at, late_at }));
     }
 
     fn obey(&self, delivery: &mut Delivery, command: Command) {

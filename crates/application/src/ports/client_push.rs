@@ -8,8 +8,17 @@ use crate::delivery::OutgoingEvent;
 /// connection ends.
 #[async_trait]
 pub trait ClientPush: Send + Sync {
-    /// Takes an event for the client. MUST NOT block or wait.
+    /// Takes an event for the client and sees to it that it is written. MUST NOT block or wait.
     fn push(&self, event: &OutgoingEvent) -> PushOutcome;
+
+    /// As [`push`](Self::push), but what it takes may wait to be written until the next
+    /// [`flush`](Self::flush), so that several events make one write.
+    fn queue(&self, event: &OutgoingEvent) -> PushOutcome {
+        self.push(event)
+    }
+
+    /// Sees to it that what was queued is written. MUST NOT block or wait.
+    fn flush(&self) {}
 
     /// Waits until a push is likely to be taken again.
     ///
@@ -49,6 +58,8 @@ pub enum CloseReason {
     HistoryLost,
     /// The node is cut off from the store. The client should return, elsewhere.
     Isolated,
+    /// The node is behind what the client has seen. The client should return, elsewhere.
+    Behind,
     /// The node could not register it. It should return.
     Unregistered,
     /// It went on sending over its limits. It should stay away.
@@ -64,6 +75,7 @@ impl CloseReason {
             Self::SlowConsumer => "slow_consumer",
             Self::HistoryLost => "history_lost",
             Self::Isolated => "isolated",
+            Self::Behind => "behind",
             Self::Unregistered => "unregistered",
             Self::Abuse => "abuse",
         }
@@ -78,6 +90,7 @@ impl CloseReason {
             | Self::SlowConsumer
             | Self::HistoryLost
             | Self::Isolated
+            | Self::Behind
             | Self::Unregistered => false,
         }
     }

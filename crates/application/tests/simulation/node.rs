@@ -28,9 +28,7 @@ use crate::{
 };
 
 /// How long a client whose cursor is ahead waits for the node.
-pub(crate) const AHEAD_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long it takes at most until delivery looks again whether a client is ahead.
-pub(crate) const AHEAD_RETRY: Duration = Duration::from_millis(25);
+const AHEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the store keeps what a dead node registered.
 const LEASE: Duration = Duration::from_secs(10);
 

@@ -36,6 +36,8 @@ pub(crate) struct Push {
 #[derive(Default)]
 struct State {
     buffer: VecDeque<Arrived>,
+    /// The end of the buffer that is not written yet: the client cannot read it.
+    queued: usize,
     /// Whether the client was told that it is ready: before that, nothing may come.
     ready: bool,
     gone: bool,
@@ -64,11 +66,12 @@ impl Push {
 
     /// The client reads the next event.
     pub(crate) fn read(&self) -> Option<Arrived> {
-        let arrived = self.state.lock().unwrap().buffer.pop_front();
-        if arrived.is_some() {
-            self.room.notify_one();
+        let mut state = self.state.lock().unwrap();
+        if state.buffer.len() == state.queued {
+            return None;
         }
-        arrived
+        self.room.notify_one();
+        state.buffer.pop_front()
     }
 
     /// The client is told that it is ready.
@@ -96,6 +99,17 @@ impl Push {
 #[async_trait]
 impl ClientPush for Push {
     fn push(&self, event: &OutgoingEvent) -> PushOutcome {
+        let outcome = self.queue(event);
+        self.flush();
+        outcome
+    }
+
+    fn flush(&self) {
+        self.state.lock().unwrap().queued = 0;
+        self.arrived.notify_one();
+    }
+
+    fn queue(&self, event: &OutgoingEvent) -> PushOutcome {
         let mut state = self.state.lock().unwrap();
         if state.left.is_some_and(|left| left.elapsed() > GRACE) {
             self.world
@@ -118,7 +132,7 @@ impl ClientPush for Push {
             id: event.event().event.id,
             cursor: event.cursor().to_owned(),
         });
-        self.arrived.notify_one();
+        state.queued += 1;
         PushOutcome::Taken
     }
 
@@ -146,6 +160,7 @@ impl ClientPush for Push {
         }
         state.gone = true;
         state.closed = Some(reason);
+        state.queued = 0;
         if reason == CloseReason::SlowConsumer {
             state.buffer.clear();
         }

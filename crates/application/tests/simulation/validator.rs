@@ -5,19 +5,12 @@ mod finally;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use game_realtime_application::{Recovery, Resume, ports::Appended};
 use game_realtime_domain::{Connection, ConnectionId, Cursor, Position};
 
-use crate::{
-    client::Resumed,
-    node::{AHEAD_RETRY, AHEAD_TIMEOUT, Node},
-    push::Arrived,
-    request::Request,
-    world::World,
-};
+use crate::{client::Resumed, node::Node, push::Arrived, request::Request, world::World};
 
 #[derive(Default)]
 pub(crate) struct Validator {
@@ -60,7 +53,6 @@ impl Validator {
         connection: &Connection,
         (resumed, before): (&Resumed, &Before),
         (cursor, recovery): (&Cursor, Recovery),
-        waited: Duration,
     ) {
         let state = world.store.state();
         let position = cursor.position;
@@ -87,15 +79,7 @@ impl Validator {
                 let Resume::From(own) = Resume::parse(Some(text)) else {
                     return world.violated(format!("{name}: {text} is not read as a cursor"));
                 };
-                // A node may be behind a client that comes from another one, for too long. It
-                // looks again often, but not always.
-                let told = node.link.told();
-                let behind = told.head < own.position || told.at.elapsed() < AHEAD_RETRY;
-                let late = behind && waited >= AHEAD_TIMEOUT;
-                if late {
-                    world.tally.count("gaps because the node is behind");
-                }
-                let excused = late || world.plan.forgetful || own.position < state.floor();
+                let excused = world.plan.forgetful || own.position < state.floor();
                 (!excused).then(|| format!("a gap after {text}, but nothing was missing"))
             }
             (Resumed::Fresh | Resumed::Nonsense(_) | Resumed::Genuine(_), other) => {

@@ -138,6 +138,10 @@ class Client {
       lifecycle("connect_error", { reason: messageOf(error) });
       if (command.insist && !socket.active && RETRYABLE.has(messageOf(error))) this.#insist();
     });
+    if (this.version === 2 && command.insist) {
+      // A refusal of 2.x; it does not try again by itself as long as the transport is open.
+      socket.on("error", (error) => RETRYABLE.has(messageOf(error)) && this.#insist());
+    }
     // 2.x repeats the manager's events on the socket, so both would report twice.
     socket.io.on("reconnect_attempt", () => {
       if (this.version === 2 && command.resume && this.cursor !== undefined) {

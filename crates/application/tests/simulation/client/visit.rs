@@ -114,7 +114,6 @@ impl Client {
         let resumed = self.memory.resume(&self.random);
         let push: Arc<dyn ClientPush> = Arc::clone(&session.push) as _;
         let before = Validator::joining(node);
-        let begun = Instant::now();
         if !world.is_settling() && self.random.chance(5) {
             // The transport notices its end while this is still joining.
             let (session, moment) = (Arc::clone(session), self.random.millis(0..=5));
@@ -133,7 +132,10 @@ impl Client {
         };
         let (cursor, recovery) = match joined {
             Ok(Joined::At { cursor, recovery }) => (cursor, recovery),
-            Ok(Joined::Ahead) => return false,
+            Ok(Joined::Ahead) => {
+                world.tally.count("joins at a node that is behind");
+                return false;
+            }
             Err(_) if node.stop.is_cancelled() => return false,
             Err(_) => {
                 world.violated(format!("the delivery of {} has ended by itself", node.id));
@@ -146,9 +148,8 @@ impl Client {
             return false;
         }
         note!(world, "{} joins {resumed:?} at {cursor}: {recovery:?}", connection.id);
-        let waited = begun.elapsed();
         let answer = (&cursor, recovery);
-        world.validator.ready(world, node, connection, (&resumed, &before), answer, waited);
+        world.validator.ready(world, node, connection, (&resumed, &before), answer);
         self.memory.has_come_to(cursor.to_string(), &self.random);
         if self.random.chance(30) {
             // Telling it takes a while. Until then nothing may come.

@@ -66,8 +66,6 @@ pub(super) struct Local {
 #[derive(Clone, Copy)]
 pub(crate) struct Told {
     pub(crate) head: Position,
-    /// When it last told a further one.
-    pub(crate) at: Instant,
     /// Whether it ever said that events are lost.
     pub(crate) lost: bool,
 }
@@ -86,7 +84,7 @@ impl Link {
             queue: Mutex::default(),
             queued: Notify::new(),
             failures: Mutex::default(),
-            told: Mutex::new(Told { head: Position::START, at: Instant::now(), lost: false }),
+            told: Mutex::new(Told { head: Position::START, lost: false }),
         })
     }
 
@@ -123,7 +121,7 @@ impl Link {
     pub(super) fn tell_head(&self, head: Position) {
         let mut told = self.told.lock().unwrap();
         if head > told.head {
-            *told = Told { head, at: Instant::now(), ..*told };
+            *told = Told { head, ..*told };
         }
     }
 

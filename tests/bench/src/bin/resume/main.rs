@@ -9,6 +9,7 @@
 mod client;
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{
         Arc,
@@ -170,18 +171,27 @@ impl Player {
     }
 }
 
-/// Says something until told to stop. What it took is counted from when it should have been said.
+/// Says something until told to stop, whether or not what was said before has come back. What it took
+/// is counted from when it should have been said.
 async fn play(port: u16, is_done: impl Fn() -> bool) -> io::Result<Vec<f64>> {
     let mut player = Client::join(port, &mint("who stayed"), None).await?;
     player.ready().await?;
     let mut pace = interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut on_the_way = VecDeque::new();
     let mut milliseconds = Vec::new();
     while !is_done() {
-        let due = pace.tick().await;
-        player.broadcast("live").await?;
-        player.event().await?;
-        milliseconds.push(due.elapsed().as_secs_f64() * 1000.0);
+        tokio::select! {
+            due = pace.tick() => {
+                player.broadcast("live").await?;
+                on_the_way.push_back(due);
+            }
+            event = player.event() => {
+                event?;
+                let due = on_the_way.pop_front().expect("only this player speaks");
+                milliseconds.push(due.elapsed().as_secs_f64() * 1000.0);
+            }
+        }
     }
     Ok(milliseconds)
 }
