@@ -54,6 +54,12 @@ soak minutes="15" seed="" fault="":
     cargo build -p game-realtime
     cargo run -q -p game-realtime-e2e --bin soak -- {{ minutes }} "{{ seed }}" "{{ fault }}"
 
+# Attack a node with its default limits, and say what it cost: handshakes, slow-loris, flood.
+[no-exit-message]
+hostile *scenarios:
+    cargo build -p game-realtime
+    cargo run -q -p game-realtime-e2e --bin hostile -- {{ scenarios }}
+
 # Measure the speed goals, each in one run beside what it is compared with, e.g. `just bench fan-out`.
 bench *names:
     @tests/bench/run {{ names }}

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use game_realtime_application::{
     DeliveryConfig, Expiry, TimelineLimits,
+    limits::{Admission, EventBudgets},
     ports::{Clock, ConnectionRepository, EventFeed, EventRepository, IdGenerator, StoreHealth},
     start_delivery,
     use_cases::{Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
@@ -117,7 +118,7 @@ impl Store {
     }
 }
 
-/// Builds the use cases on a store. `tasks` and `stop` own and end what runs behind them.
+/// Builds the use cases on a store. `tasks` and `stop` own and end what runs beside them.
 ///
 /// # Errors
 /// When the `auth` section cannot be used.
@@ -149,15 +150,23 @@ pub(crate) fn use_cases(
         tasks,
         stop.clone(),
     );
-    let expiry = Expiry::start(Arc::clone(&clock), tasks, stop);
+    let expiry = Expiry::start(Arc::clone(&clock), tasks, stop.clone());
+    let budgets = Arc::new(EventBudgets::new(config.limits.events()));
+    let tidied = Arc::clone(&budgets);
+    tasks.spawn(async move {
+        stop.run_until_cancelled(tidied.keep_tidy()).await;
+    });
+    let admission = Arc::new(Admission::new(config.limits.caps(), config.limits.connection()));
+    let connections = Arc::clone(&store.connections);
     let publisher = Arc::new(Publisher::new(
         Arc::clone(&store.events),
         Arc::clone(&clock),
         Arc::clone(&ids),
         config.namespaces.allowed(),
+        budgets,
     ));
     Ok(UseCases {
-        connect: Connect::new(node_id, verifier, Arc::clone(&store.connections), clock, ids),
+        connect: Connect::new(node_id, admission, verifier, connections, clock, ids),
         disconnect: Disconnect::new(Arc::clone(&store.connections), delivery.clone()),
         events: Events {
             broadcast: Broadcast::new(Arc::clone(&publisher)),

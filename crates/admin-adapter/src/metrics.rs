@@ -1,5 +1,6 @@
 //! The Prometheus view of the process, and the one list of its metrics.
 
+use game_realtime_application::limits::Refusal;
 use game_realtime_domain::{EventType, Namespace};
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -89,6 +90,7 @@ fn describe() {
         "game_realtime_events_total",
         "Events that clients sent, by type and outcome."
     );
+    describe_counter!("game_realtime_refusals_total", "What was refused for a limit, by which.");
     describe_counter!(
         "game_realtime_deliveries_total",
         "Events handed to connections of this node, by type."
@@ -187,6 +189,9 @@ fn register() {
     for outcome in ["loaded", "failed"] {
         counter!("game_realtime_jwks_reloads_total", "outcome" => outcome).absolute(0);
     }
+    for refusal in Refusal::ALL {
+        counter!("game_realtime_refusals_total", "reason" => refusal.as_str()).absolute(0);
+    }
     counter!("game_realtime_feed_gaps_total").absolute(0);
     counter!("game_realtime_feed_unreadable_total").absolute(0);
     counter!("game_realtime_fell_behind_total").absolute(0);
@@ -234,6 +239,8 @@ mod tests {
             r#"game_realtime_recoveries_total{status="recovered"} 0"#,
             r#"game_realtime_recoveries_total{status="gap"} 0"#,
             r#"game_realtime_jwks_reloads_total{outcome="failed"} 0"#,
+            r#"game_realtime_refusals_total{reason="connection_rate"} 0"#,
+            r#"game_realtime_refusals_total{reason="tcp_connections"} 0"#,
             "game_realtime_feed_gaps_total 0",
             "game_realtime_feed_lag_seconds 0",
             "game_realtime_store_up 0",

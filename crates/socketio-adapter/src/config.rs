@@ -2,7 +2,10 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use game_realtime_application::limits::{Caps, ConnectionLimits, EventRates, Rate};
 use game_realtime_domain::CommandLimits;
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, de};
 
 /// Where clients connect.
 #[derive(Debug, Clone, serde::Deserialize)]
@@ -16,6 +19,9 @@ pub struct HttpConfig {
     pub base_path: String,
     /// Origins that browsers may connect from, besides the server's own; `*` is any.
     pub allowed_origins: Vec<String>,
+    /// Networks of the proxies in front of the node whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Bounds on what clients can make the node do or hold.
@@ -31,7 +37,7 @@ pub struct LimitsConfig {
     /// Longest `good_id` of a purchase, in characters.
     pub good_id_length: usize,
     /// Events of one connection waiting for their commit; beyond it the node stops reading from
-    /// the connection, and from twice as many on answers `rate_limited`.
+    /// the connection, and answers `rate_limited` to what comes far beyond it.
     pub inbox_events: usize,
     /// Bytes waiting to be written to one connection; beyond it the connection falls behind.
     pub send_buffer_bytes: usize,
@@ -53,6 +59,38 @@ pub struct LimitsConfig {
     /// How long it may take to give one.
     #[serde(with = "humantime_serde")]
     pub ping_timeout: Duration,
+    /// How often clients may do what costs the node something.
+    pub rates: RatesConfig,
+    /// How many events over these rates are abuse, after which the client is sent away; 0: it
+    /// never is...
+    pub abuse_refusals: u32,
+    /// ...within so much time.
+    #[serde(with = "humantime_serde")]
+    pub abuse_window: Duration,
+    /// Connections of one user to this node; 0 is no limit.
+    pub connections_per_user: usize,
+    /// Connections from one address to this node; 0 is no limit.
+    pub connections_per_ip: usize,
+    /// Connections to this node; 0 is no limit.
+    pub connections_per_node: usize,
+    /// TCP connections to this node, whether anything is connected over them or not; 0 is no limit.
+    pub tcp_connections: usize,
+}
+
+/// The `limits.rates` section: each on this node.
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RatesConfig {
+    /// Events of one connection, of whatever kind.
+    pub connection: Rate,
+    /// Broadcasts of one user, or of one guest connection.
+    pub broadcast: Rate,
+    /// Messages of one user, or of one guest connection.
+    pub send_message: Rate,
+    /// Purchases of one user.
+    pub buy_good: Rate,
+    /// Handshakes from one address.
+    pub handshakes: Rate,
 }
 
 impl LimitsConfig {
@@ -65,4 +103,39 @@ impl LimitsConfig {
             good_id_length: self.good_id_length,
         }
     }
+
+    /// How often one sender may send each event.
+    #[must_use]
+    pub fn events(&self) -> EventRates {
+        let RatesConfig { broadcast, send_message, buy_good, .. } = self.rates;
+        EventRates { broadcast, send_message, buy_good }
+    }
+
+    /// How many connections there may be.
+    #[must_use]
+    pub fn caps(&self) -> Caps {
+        Caps {
+            per_user: self.connections_per_user,
+            per_address: self.connections_per_ip,
+            per_node: self.connections_per_node,
+        }
+    }
+
+    /// What one connection may do.
+    #[must_use]
+    pub fn connection(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            rate: self.rates.connection,
+            abuse_refusals: self.abuse_refusals,
+            abuse_window: self.abuse_window,
+        }
+    }
+}
+
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let parse = |network: &String| {
+        let invalid = |_| format!("{network:?} is not a CIDR such as \"10.0.0.0/8\"");
+        network.parse().map_err(invalid).map_err(de::Error::custom)
+    };
+    Vec::<String>::deserialize(deserializer)?.iter().map(parse).collect()
 }

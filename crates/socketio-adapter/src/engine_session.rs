@@ -6,7 +6,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -33,7 +33,10 @@ pub(crate) struct Request {
     pub(crate) headers: Vec<(String, String)>,
     /// The query parameter `cursor`.
     pub(crate) cursor: Option<String>,
+    /// The other end of the TCP connection.
     pub(crate) peer: IpAddr,
+    /// Whom limits per address count for.
+    pub(crate) client: IpAddr,
 }
 
 impl Request {
@@ -50,6 +53,8 @@ pub(crate) struct EngineSession {
     transport: OnceLock<Arc<Transport>>,
     gates: AtomicU32,
     connections: AtomicU32,
+    /// Whether it has tried to join a namespace.
+    attempted: AtomicBool,
     /// A polling client has been given what waited for it.
     polled: Notify,
     /// How many of its connections have a full inbox.
@@ -64,6 +69,7 @@ impl EngineSession {
             transport: transport.map_or_else(OnceLock::new, OnceLock::from),
             gates: AtomicU32::new(0),
             connections: AtomicU32::new(0),
+            attempted: AtomicBool::new(false),
             polled: Notify::new(),
             congested: Mutex::new(0),
             relieved: Notify::new(),
@@ -81,6 +87,11 @@ impl EngineSession {
 
     pub(crate) fn new_gate(&self) -> Gate {
         self.gates.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes an attempt to join a namespace; whether there was one before.
+    pub(crate) fn is_repeated_attempt(&self) -> bool {
+        self.attempted.swap(true, Ordering::Relaxed)
     }
 
     /// Notes that an inbox is full, or no longer: reading stops while any is.

@@ -19,8 +19,10 @@ pub(crate) enum ErrorCode {
     Forbidden,
     /// The `request_id` was used with another payload.
     IdempotencyConflict,
-    /// Over the connection's budget.
+    /// Over the connection's or user's budget.
     RateLimited,
+    /// Over a connection cap.
+    TooManyConnections,
     /// The store did not answer in time, or the node is draining.
     Unavailable,
     /// Anything else.
@@ -35,6 +37,7 @@ impl ErrorCode {
             Self::Forbidden => "forbidden",
             Self::IdempotencyConflict => "idempotency_conflict",
             Self::RateLimited => "rate_limited",
+            Self::TooManyConnections => "too_many_connections",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
@@ -47,7 +50,9 @@ impl ErrorCode {
             | Self::Unauthenticated
             | Self::Forbidden
             | Self::IdempotencyConflict => false,
-            Self::RateLimited | Self::Unavailable | Self::Internal => true,
+            Self::RateLimited | Self::TooManyConnections | Self::Unavailable | Self::Internal => {
+                true
+            }
         }
     }
 
@@ -57,7 +62,8 @@ impl ErrorCode {
             Self::Unauthenticated => "a valid identity is required",
             Self::Forbidden => "this connection may not send this event",
             Self::IdempotencyConflict => "request_id was used with another payload",
-            Self::RateLimited => "too many events are waiting",
+            Self::RateLimited => "too many events, send more slowly",
+            Self::TooManyConnections => "too many connections",
             Self::Unavailable => "the store cannot be reached now",
             Self::Internal => "internal error",
         }
@@ -121,6 +127,7 @@ impl From<&PublishError> for ErrorCode {
     fn from(error: &PublishError) -> Self {
         match error {
             PublishError::Forbidden => Self::Forbidden,
+            PublishError::RateLimited => Self::RateLimited,
             PublishError::IdempotencyConflict => Self::IdempotencyConflict,
             PublishError::Store(error) => error.into(),
             PublishError::Encode(_) => Self::Internal,
@@ -131,6 +138,7 @@ impl From<&PublishError> for ErrorCode {
 impl From<&ConnectError> for ErrorCode {
     fn from(error: &ConnectError) -> Self {
         match error {
+            ConnectError::TooManyConnections(_) => Self::TooManyConnections,
             ConnectError::Unauthenticated(_) => Self::Unauthenticated,
             ConnectError::VerifierUnavailable(_) => Self::Unavailable,
             ConnectError::Store(error) => error.into(),

@@ -92,7 +92,8 @@ pub(crate) fn count(event_type: &'static str, outcome: &'static str) {
 
 fn report(sender: &Connection, event_type: &str, error: &PublishError) {
     match error {
-        PublishError::Forbidden | PublishError::IdempotencyConflict => {}
+        PublishError::Forbidden | PublishError::RateLimited | PublishError::IdempotencyConflict => {
+        }
         PublishError::Store(cause) => warn!(
             connection.id = %sender.id,
             event.r#type = event_type,

@@ -1,6 +1,7 @@
 //! What every connection of this transport shares.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,6 +11,7 @@ use std::{
 
 use game_realtime_application::{
     DeliveryHandle, Expiry,
+    limits::{Buckets, Refusal},
     use_cases::{Connect, Disconnect},
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -40,6 +42,7 @@ pub(crate) struct Gateway {
     limits: LimitsConfig,
     library: Library,
     engine_sessions: Arc<EngineSessions>,
+    handshakes: Buckets<IpAddr>,
     tasks: TaskTracker,
     workers: TaskTracker,
     draining: CancellationToken,
@@ -58,7 +61,8 @@ impl Gateway {
         tasks: TaskTracker,
         draining: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let gateway = Arc::new(Self {
+            handshakes: Buckets::new(limits.rates.handshakes),
             use_cases,
             limits,
             library,
@@ -67,7 +71,21 @@ impl Gateway {
             workers: TaskTracker::new(),
             draining,
             refusing: AtomicBool::new(false),
-        })
+        });
+        let tidied = Arc::clone(&gateway);
+        gateway.tasks.spawn(async move {
+            tidied.draining.run_until_cancelled(tidied.handshakes.keep_tidy()).await;
+        });
+        gateway
+    }
+
+    /// Whether a client at `address` may begin another session now.
+    pub(crate) fn takes_handshake(&self, address: IpAddr) -> bool {
+        let taken = self.handshakes.take(&address);
+        if !taken {
+            Refusal::HandshakeRate.count();
+        }
+        taken
     }
 
     pub(crate) fn connect(&self) -> &Connect {

@@ -9,6 +9,7 @@
 //! Never here: a decision that another transport would have to repeat, or a store. A new event
 //! needs an arm in `events`; another transport is a crate like this one.
 
+mod client_address;
 mod config;
 mod decode;
 mod drain;
@@ -22,6 +23,7 @@ mod legacy_connect;
 mod library;
 mod namespaces;
 mod origin;
+mod peer;
 mod push;
 mod query;
 mod series;
@@ -31,7 +33,7 @@ mod session;
 mod websocket;
 mod wire;
 
-pub use config::{HttpConfig, LimitsConfig};
+pub use config::{HttpConfig, LimitsConfig, RatesConfig};
 pub use events::Events;
 pub use gateway::UseCases;
 pub use server::SocketIoServer;

@@ -7,6 +7,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::service::Service;
 use socketioxide::{ParserConfig, ProtocolVersion, SocketIo, service::SocketIoService};
+use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
@@ -88,6 +89,15 @@ impl Library {
         if let Err(error) = taken {
             debug!(%error, "websocket refused");
         }
+    }
+
+    /// Does something after a while.
+    pub(crate) fn later(&self, delay: Duration, act: impl FnOnce(Self) + Send + 'static) {
+        let library = self.clone();
+        self.tasks.spawn(async move {
+            sleep(delay).await;
+            act(library);
+        });
     }
 
     /// Closes the session of a client that polls, as the client itself would; any other session is

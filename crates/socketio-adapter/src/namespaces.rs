@@ -12,7 +12,7 @@ use socketioxide::{
     handler::{ConnectHandler, FromConnectParts, FromMessageParts, MessageHandler, Value},
     socket::{DisconnectReason, Socket},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     engine_session::{EngineSession, WayIn},
@@ -75,11 +75,16 @@ async fn accept(
     let Join { socket, token, cursor } = join;
     let engine = socket.req_parts().extensions.get::<Arc<EngineSession>>().cloned();
     let Some(engine) = engine else { return Err(Refusal(ErrorCode::Internal.as_str())) };
+    let close_idle = || {
+        let (engine, id) = (Arc::clone(&engine), socket.id.to_string());
+        close_unless_connected(&gateway, engine, id, socket.protocol().into());
+    };
     let namespace = match (engine.request.way_in, socket_io_namespace) {
         (WayIn::Path(namespace), None) | (WayIn::SocketIoNamespace, Some(namespace)) => namespace,
         // Clients of version 2 always join the root first. It is no game namespace to them.
         (WayIn::SocketIoNamespace, None) if socket.protocol() == ProtocolVersion::V4 => {
             socket.on_fallback(Bystander);
+            close_idle();
             return Ok(());
         }
         (WayIn::SocketIoNamespace, None) | (WayIn::Path(_), Some(_)) => {
@@ -97,23 +102,26 @@ async fn accept(
         count(code.as_str());
         if socket.protocol() == ProtocolVersion::V4 {
             // The library times out clients of later versions only.
-            let (engine, id) = (Arc::clone(&engine), socket.id.to_string());
-            close_unless_connected(&gateway, engine, id, socket.protocol().into());
+            close_idle();
         }
         Refusal(code.as_str())
     };
     if gateway.is_draining() {
         return Err(refused(ErrorCode::Unavailable));
     }
+    // The handshake paid for the first attempt; a client could go on over one session for ever.
+    if engine.is_repeated_attempt() && !gateway.takes_handshake(engine.request.client) {
+        return Err(refused(ErrorCode::RateLimited));
+    }
     let credentials = engine.request.credentials(token);
-    let Connected { connection, expires_at } =
-        gateway.connect().execute(namespace, &credentials).await.map_err(|error| {
-            report(namespace, &error);
-            refused(ErrorCode::from(&error))
-        })?;
+    let connected = gateway.connect().execute(namespace, &credentials, engine.request.client).await;
+    let Connected { connection, expires_at, seat } = connected.map_err(|error| {
+        report(namespace, &error);
+        refused(ErrorCode::from(&error))
+    })?;
     count("accepted");
     let cursor = cursor.or_else(|| engine.request.cursor.clone());
-    let session = Session::new(gateway, connection, expires_at, engine, &socket);
+    let session = Session::new(gateway, connection, (seat, expires_at), engine, &socket);
     // Before the client can be told, so that no end of the socket is missed.
     socket.on_fallback(Inbound(Arc::clone(&session)));
     socket.on_disconnect({
@@ -134,6 +142,10 @@ async fn begin(join: Join) {
 fn report(namespace: Namespace, error: &ConnectError) {
     let namespace = namespace.as_str();
     match error {
+        // Counted by `game_realtime_refusals_total`; a crowd must not fill the log.
+        ConnectError::TooManyConnections(refusal) => {
+            debug!(namespace, reason = refusal.as_str(), "connection refused");
+        }
         ConnectError::Unauthenticated(reason) => {
             info!(namespace, reason = reason.as_str(), "connection refused");
         }

@@ -39,6 +39,8 @@ const BODIES: PacketFormat = PacketFormat(3);
 
 /// How often a polling client is tried again, if it did not poll.
 const POLLING_RETRY: Duration = Duration::from_millis(50);
+/// How long a client that was told to stay away may take to go.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How events reach one connection. It begins in the library's queue and moves to the transport
 /// of its own as soon as there is one (see [`crate::websocket`]); polling stays in the queue.
@@ -107,20 +109,9 @@ impl ConnectionPush {
         event: &str,
         answer: &wire::Answer,
     ) -> Result<(), ConnectionGone> {
-        let failure = match (acknowledgement, answer) {
-            (Some(_), _) => None,
-            (None, wire::Answer::Failed(failure)) => Some(failure),
-            (None, wire::Answer::Committed { .. }) => return Ok(()),
-        };
-        let error = failure.map(|failure| wire::ErrorEvent::new(failure, event));
         let deadline = Instant::now() + self.write_timeout;
         loop {
-            let outcome = match (acknowledgement, &error) {
-                (Some(id), _) => self.acknowledge(id, answer),
-                (None, Some(error)) => self.emit(wire::ERROR, error),
-                (None, None) => PushOutcome::Taken,
-            };
-            match outcome {
+            match self.try_answer(acknowledgement, event, answer) {
                 PushOutcome::Taken => return Ok(()),
                 PushOutcome::Gone => return Err(ConnectionGone),
                 PushOutcome::Full if Instant::now() < deadline => {
@@ -131,6 +122,22 @@ impl ConnectionPush {
                     return Err(ConnectionGone);
                 }
             }
+        }
+    }
+
+    /// Answers an event if there is room now.
+    pub(crate) fn try_answer(
+        &self,
+        acknowledgement: Option<i64>,
+        event: &str,
+        answer: &wire::Answer,
+    ) -> PushOutcome {
+        match (acknowledgement, answer) {
+            (Some(id), _) => self.acknowledge(id, answer),
+            (None, wire::Answer::Failed(failure)) => {
+                self.emit(wire::ERROR, &wire::ErrorEvent::new(failure, event))
+            }
+            (None, wire::Answer::Committed { .. }) => PushOutcome::Taken,
         }
     }
 
@@ -213,6 +220,37 @@ impl ConnectionPush {
                 transport.release(self.gate);
                 Err(refused)
             }
+        }
+    }
+
+    /// Tells the client to stay away, after which it closes its transport itself; it is closed for
+    /// those that do not. Until then the socket stays: the library would close the transport at
+    /// the next event that the client has sent before it was told, and what it was told be lost.
+    fn dismiss(&self, socket: Arc<Socket>, reason: CloseReason) {
+        let engine = Arc::clone(&self.engine);
+        let transport = engine.transport().map(Arc::clone);
+        let is_websocket = socket.transport_type() == TransportType::Websocket;
+        if let Some(transport) = transport.filter(|_| is_websocket) {
+            let told = transport.push(self.gate, &text_frame(&["41", &self.prefix]));
+            let told = told == PushOutcome::Taken;
+            self.library.later(farewell(told), move |library| {
+                // Others on the same transport stay, unless they share what it is dismissed for.
+                let alone = !told || reason != CloseReason::TokenExpired;
+                if alone || Arc::clone(&socket).disconnect().is_err() {
+                    close_transport(&library, &engine, &socket, reason);
+                }
+            });
+        } else {
+            // The rest of the request that is being read.
+            self.library.later(POLLING_RETRY, move |library| {
+                let told = Arc::clone(&socket).disconnect().is_ok();
+                library.later(farewell(told), move |library| {
+                    let others = reason == CloseReason::TokenExpired && engine.is_connected();
+                    if !told || !others {
+                        close_transport(&library, &engine, &socket, reason);
+                    }
+                });
+            });
         }
     }
 
@@ -301,29 +339,39 @@ impl ClientPush for ConnectionPush {
             return;
         }
         let Some(socket) = self.socket.upgrade() else { return };
-        // It goes the library's way, behind everything that was pushed.
-        if reason.is_final() && Arc::clone(&socket).disconnect().is_ok() {
-            return;
-        }
-        match self.engine.transport() {
-            Some(transport) if socket.transport_type() == TransportType::Websocket => {
-                match reason {
-                    CloseReason::SlowConsumer | CloseReason::TokenExpired => transport.abort(),
-                    CloseReason::Drain
-                    | CloseReason::HistoryLost
-                    | CloseReason::Isolated
-                    | CloseReason::Behind
-                    | CloseReason::Unregistered => {
-                        transport.finish();
-                    }
-                }
-            }
-            Some(_) | None => {
-                let protocol = socket.protocol().into();
-                self.library.close_polling(&socket.id.to_string(), protocol);
-            }
+        if reason.is_final() {
+            self.dismiss(socket, reason);
+        } else {
+            close_transport(&self.library, &self.engine, &socket, reason);
         }
     }
+}
+
+fn close_transport(
+    library: &Library,
+    engine: &EngineSession,
+    socket: &Socket,
+    reason: CloseReason,
+) {
+    match engine.transport() {
+        Some(transport) if socket.transport_type() == TransportType::Websocket => match reason {
+            CloseReason::SlowConsumer | CloseReason::TokenExpired => transport.abort(),
+            CloseReason::Drain
+            | CloseReason::HistoryLost
+            | CloseReason::Isolated
+            | CloseReason::Behind
+            | CloseReason::Unregistered
+            | CloseReason::Abuse => transport.finish(),
+        },
+        Some(_) | None => {
+            library.close_polling(&socket.id.to_string(), socket.protocol().into());
+        }
+    }
+}
+
+/// How long a client has that was told to stay away, or could not be.
+fn farewell(told: bool) -> Duration {
+    if told { FAREWELL } else { Duration::ZERO }
 }
 
 fn outcome(sent: &Result<(), SendError>) -> PushOutcome {

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use game_realtime_application::limits::Refusal;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,7 +21,9 @@ use crate::{
     engine_session::EngineSessions,
     gateway::{Gateway, UseCases},
     library::Library,
-    namespaces, series,
+    namespaces,
+    peer::{Peer, Slots},
+    series,
     service::Service,
 };
 
@@ -63,12 +66,7 @@ impl SocketIoServer {
         );
         namespaces::register(&io, &gateway, &http.base_path);
         series::register();
-        let service = Service::new(
-            Arc::clone(&gateway),
-            engine_sessions,
-            &http.allowed_origins,
-            &http.base_path,
-        );
+        let service = Service::new(Arc::clone(&gateway), engine_sessions, http);
         Ok(Self { listener, service: Arc::new(service), gateway, limits, draining })
     }
 
@@ -86,23 +84,35 @@ impl SocketIoServer {
         let Self { listener, service, gateway, limits, draining } = self;
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
+        let slots = Slots::new(limits.tcp_connections);
+        let mut is_failing = false;
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((tcp, peer)) => {
-                    let served =
-                        serve(tcp, peer, Arc::clone(&service), limits.clone(), stop.clone());
-                    let cut = cut.clone();
-                    connections.spawn(async move { cut.run_until_cancelled(served).await });
+                Ok((tcp, address)) => {
+                    is_failing = false;
+                    if let Some(slot) = slots.take() {
+                        let peer = Peer { address: address.ip(), slot };
+                        let served =
+                            serve(tcp, peer, Arc::clone(&service), limits.clone(), stop.clone());
+                        let cut = cut.clone();
+                        connections.spawn(async move { cut.run_until_cancelled(served).await });
+                    } else {
+                        Refusal::TcpConnections.count();
+                        drop(tcp);
+                    }
                     // One by one, so that a crowd that comes in does not hold up who is there.
                     yield_now().await;
                 }
                 Err(error) => {
-                    // Mostly too many open files: those that are open go on.
-                    warn!(%error, "connection not accepted");
+                    // Mostly too many open files: those that are open go on, and those that wait
+                    // are accepted once some have closed.
+                    if !std::mem::replace(&mut is_failing, true) {
+                        warn!(%error, "connections are not accepted");
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -117,7 +127,7 @@ impl SocketIoServer {
 /// Serves one TCP connection.
 async fn serve(
     tcp: TcpStream,
-    peer: SocketAddr,
+    peer: Peer,
     service: Arc<Service>,
     limits: LimitsConfig,
     stop: CancellationToken,
@@ -126,9 +136,9 @@ async fn serve(
         debug!(%error, "socket options not set");
     }
     let answer = service_fn(move |request: Request<Incoming>| {
-        let service = Arc::clone(&service);
+        let (service, peer) = (Arc::clone(&service), peer.clone());
         async move {
-            let answer: Response<_> = service.answer(request, peer.ip()).await;
+            let answer: Response<_> = service.answer(request, peer).await;
             Ok::<_, std::convert::Infallible>(answer)
         }
     });

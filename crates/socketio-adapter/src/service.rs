@@ -1,14 +1,14 @@
 //! The public HTTP service: which requests are ours, and what the library gets to see of them.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use game_realtime_domain::Namespace;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{
-        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-        SEC_WEBSOCKET_VERSION, UPGRADE,
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
+        SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
     },
 };
 use http_body_util::{BodyExt, Full, Limited};
@@ -18,11 +18,14 @@ use tokio::{net::TcpStream, time::timeout};
 use tracing::debug;
 
 use crate::{
+    client_address::{TrustedProxies, counted},
+    config::HttpConfig,
     engine_session::{self, EngineSession, EngineSessions, WayIn},
     gateway::Gateway,
     legacy_connect::{self, FrameFilter},
     library::EngineProtocol,
     origin::{Origin, OriginPolicy, is_known},
+    peer::{Peer, Slot},
     query::Query,
     websocket::{Transport, WebSocketStream},
 };
@@ -34,6 +37,7 @@ pub(crate) struct Service {
     gateway: Arc<Gateway>,
     engine_sessions: Arc<EngineSessions>,
     origins: OriginPolicy,
+    proxies: TrustedProxies,
     base_path: String,
 }
 
@@ -41,18 +45,18 @@ impl Service {
     pub(crate) fn new(
         gateway: Arc<Gateway>,
         engine_sessions: Arc<EngineSessions>,
-        allowed_origins: &[String],
-        base_path: &str,
+        http: &HttpConfig,
     ) -> Self {
         Self {
             gateway,
             engine_sessions,
-            origins: OriginPolicy::new(allowed_origins),
-            base_path: base_path.to_owned(),
+            origins: OriginPolicy::new(&http.allowed_origins),
+            proxies: TrustedProxies::new(http.trusted_proxies.clone()),
+            base_path: http.base_path.clone(),
         }
     }
 
-    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
+    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Answer {
         let Some(way_in) = self.way_in(request.uri().path()) else {
             return error(StatusCode::NOT_FOUND, "not found");
         };
@@ -85,20 +89,27 @@ impl Service {
         name.parse::<Namespace>().ok().map(WayIn::Path)
     }
 
-    async fn admit(&self, request: Request<Incoming>, way_in: WayIn, peer: IpAddr) -> Answer {
+    async fn admit(&self, request: Request<Incoming>, way_in: WayIn, peer: Peer) -> Answer {
         let query = Query::parse(request.uri().query().unwrap_or_default());
         if query.session.is_none() && self.gateway.is_draining() {
             return error(StatusCode::SERVICE_UNAVAILABLE, "unavailable");
+        }
+        let client = counted(self.proxies.client(peer.address, request.headers()));
+        if query.session.is_none() && !self.gateway.takes_handshake(client) {
+            let mut refused = error(StatusCode::TOO_MANY_REQUESTS, "rate_limited");
+            refused.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            return refused;
         }
         let engine_request = engine_session::Request {
             way_in,
             headers: wanted(request.headers(), self.gateway.connect().headers()),
             cursor: query.cursor.clone(),
-            peer,
+            peer: peer.address,
+            client,
         };
         match query.protocol {
             Some(protocol) if query.websocket && request.method() == Method::GET => {
-                self.upgrade(request, &query, protocol, engine_request)
+                self.upgrade(request, &query, protocol, engine_request, peer.slot)
             }
             Some(_) | None => self.poll(request, &query, engine_request).await,
         }
@@ -156,6 +167,7 @@ impl Service {
         query: &Query,
         protocol: EngineProtocol,
         engine_request: engine_session::Request,
+        slot: Slot,
     ) -> Answer {
         let headers = request.headers();
         let is_upgrade = headers
@@ -185,6 +197,7 @@ impl Service {
             let limits = gateway.limits();
             let transport = Transport::new(
                 parts.io.into_inner(),
+                slot,
                 limits.send_buffer_bytes,
                 limits.write_timeout,
                 gateway.tasks().clone(),

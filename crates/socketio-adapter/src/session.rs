@@ -15,6 +15,7 @@ use futures_util::{
 };
 use game_realtime_application::{
     DeliveryGone, Joined, Recovery, Resume,
+    limits::{Refusal, Seat},
     ports::{ClientPush, CloseReason, PushOutcome},
 };
 use game_realtime_domain::{Connection, Timestamp};
@@ -48,6 +49,7 @@ pub(crate) struct Session {
     connection: Connection,
     /// Until when its identity holds, if it ends.
     expires_at: Option<Timestamp>,
+    seat: Seat,
     engine: Arc<EngineSession>,
     engine_id: String,
     protocol: EngineProtocol,
@@ -61,7 +63,7 @@ impl Session {
     pub(crate) fn new(
         gateway: Arc<Gateway>,
         connection: Connection,
-        expires_at: Option<Timestamp>,
+        (seat, expires_at): (Seat, Option<Timestamp>),
         engine: Arc<EngineSession>,
         socket: &Arc<Socket>,
     ) -> Arc<Self> {
@@ -81,6 +83,7 @@ impl Session {
             gateway,
             connection,
             expires_at,
+            seat,
             engine,
             engine_id,
             protocol: socket.protocol().into(),
@@ -114,10 +117,12 @@ impl Session {
         let status = ready.status();
         match self.push.emit(wire::READY, &ready) {
             PushOutcome::Taken => {}
-            PushOutcome::Full | PushOutcome::Gone => {
+            PushOutcome::Full => {
                 self.push.close(CloseReason::SlowConsumer);
                 return;
             }
+            // It has left its namespace; others on the same transport may not have.
+            PushOutcome::Gone => return,
         }
         metrics::counter!("game_realtime_recoveries_total", "status" => status).increment(1);
         let replayed = match recovery {
@@ -138,6 +143,14 @@ impl Session {
 
     /// Takes an event from the client.
     fn receive(self: &Arc<Self>, event: Incoming) {
+        if self.push.closing().is_some() {
+            // It is on its way out; what it still says is not heard.
+            return;
+        }
+        if !self.seat.take() {
+            self.refuse(&event, Refusal::ConnectionRate);
+            return;
+        }
         match self.inbox.offer(event) {
             Offered::Queued { start_worker, congested } => {
                 if congested {
@@ -147,20 +160,39 @@ impl Session {
                     self.gateway.workers().spawn(Arc::clone(self).work());
                 }
             }
-            Offered::Refused(event) => {
-                events::count("unknown", ErrorCode::RateLimited.as_str());
-                let session = Arc::clone(self);
-                self.gateway.tasks().spawn(async move {
-                    let answer = Answer::Failed(Failure::of(ErrorCode::RateLimited));
-                    let name = match &event.data {
-                        Value::Str(data, _) => decode::packet(data).ok().map(|packet| packet.name),
-                        Value::Bytes(_) => None,
-                    };
-                    let name = name.unwrap_or_default();
-                    session.push.answer(event.acknowledgement, &name, &answer).await.ok();
-                });
-            }
+            Offered::Refused(event) => self.refuse(&event, Refusal::Inbox),
         }
+    }
+
+    /// Answers an event that is over a limit of the connection's.
+    fn refuse(self: &Arc<Self>, event: &Incoming, refusal: Refusal) {
+        refusal.count();
+        events::count("unknown", ErrorCode::RateLimited.as_str());
+        if self.note_refusal() {
+            return;
+        }
+        let answer = Answer::Failed(Failure::of(ErrorCode::RateLimited));
+        let name = match &event.data {
+            Value::Str(data, _) => decode::packet(data).ok().map(|packet| packet.name),
+            Value::Bytes(_) => None,
+        };
+        let name = name.unwrap_or_default();
+        let acknowledgement = event.acknowledgement;
+        if self.push.try_answer(acknowledgement, &name, &answer) == PushOutcome::Full {
+            let session = Arc::clone(self);
+            self.gateway.tasks().spawn(async move {
+                session.push.answer(acknowledgement, &name, &answer).await.ok();
+            });
+        }
+    }
+
+    /// Sends the client away if it went on over its limits for too long; whether it did.
+    fn note_refusal(&self) -> bool {
+        let abused = self.seat.is_abused();
+        if abused {
+            self.push.close(CloseReason::Abuse);
+        }
+        abused
     }
 
     /// Carries out what waits in the inbox: several at a time, begun and answered in order.
@@ -218,6 +250,9 @@ impl Session {
                 Answer::Failed(Failure::of(ErrorCode::Unavailable))
             }
         };
+        if matches!(&answer, Answer::Failed(failure) if failure.code == ErrorCode::RateLimited) {
+            self.note_refusal();
+        }
         Done { acknowledgement, name: packet.name, answer }
     }
 

@@ -29,6 +29,8 @@ use socket2::SockRef;
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 use tokio_util::task::TaskTracker;
 
+use crate::peer::Slot;
+
 pub(crate) use frame::{CLOSE_GOING_AWAY, text_frame};
 pub(crate) use stream::WebSocketStream;
 
@@ -44,6 +46,8 @@ pub(crate) type Gate = u32;
 /// The shared state of one WebSocket.
 pub(crate) struct Transport {
     tcp: TcpStream,
+    /// The place of `tcp` among the connections of the node.
+    _slot: Slot,
     buffer_bytes: usize,
     write_timeout: Duration,
     tasks: TaskTracker,
@@ -80,6 +84,8 @@ enum State {
 #[derive(Default)]
 struct Reading {
     paused: bool,
+    /// Nothing more is read: the system would give what still comes in, even after a shutdown.
+    ended: bool,
     /// The library's reader, while it waits for the pause to end.
     reader: Option<Waker>,
 }
@@ -87,12 +93,14 @@ struct Reading {
 impl Transport {
     pub(crate) fn new(
         tcp: TcpStream,
+        slot: Slot,
         buffer_bytes: usize,
         write_timeout: Duration,
         tasks: TaskTracker,
     ) -> Arc<Self> {
         Arc::new(Self {
             tcp,
+            _slot: slot,
             buffer_bytes,
             write_timeout,
             tasks,
@@ -206,6 +214,15 @@ impl Transport {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         reading.paused = paused;
         if !paused && let Some(reader) = reading.reader.take() {
+            reader.wake();
+        }
+    }
+
+    fn end_reading(&self) {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.ended = true;
+        reading.paused = false;
+        if let Some(reader) = reading.reader.take() {
             reader.wake();
         }
     }
@@ -343,7 +360,7 @@ impl Transport {
         if let Some(library) = outgoing.library.take() {
             library.wake();
         }
-        self.pause_reading(false);
+        self.end_reading();
         self.progress.notify_waiters();
     }
 }

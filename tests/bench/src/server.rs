@@ -75,12 +75,28 @@ impl Server {
     }
 }
 
-/// The default settings, but everything is on loopback.
+/// What has no limit here: all clients have one address, some one user, and all are in a hurry.
+const UNLIMITED: [&str; 9] = [
+    "RATES__CONNECTION__PER_SECOND",
+    "RATES__BROADCAST__PER_SECOND",
+    "RATES__SEND_MESSAGE__PER_SECOND",
+    "RATES__BUY_GOOD__PER_SECOND",
+    "RATES__HANDSHAKES__PER_SECOND",
+    "CONNECTIONS_PER_USER",
+    "CONNECTIONS_PER_IP",
+    "CONNECTIONS_PER_NODE",
+    "TCP_CONNECTIONS",
+];
+
+/// The default settings, but everything is on loopback, and there are no limits.
 fn configure(command: &mut Command, port: u16) {
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("GAME_REALTIME_") {
             command.env_remove(name);
         }
+    }
+    for limit in UNLIMITED {
+        command.env(format!("GAME_REALTIME__LIMITS__{limit}"), "0");
     }
     command
         .env("GAME_REALTIME__HTTP__HOST", "127.0.0.1")

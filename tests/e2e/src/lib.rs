@@ -32,6 +32,7 @@ mod token;
 mod traffic;
 mod vitals;
 
+pub mod raw;
 pub mod shape;
 pub mod validator;
 

@@ -42,6 +42,7 @@ pub struct Settings {
     admin_port: u16,
     lines: Vec<(String, String)>,
     small_disk: Option<(PathBuf, usize)>,
+    open_files: Option<usize>,
 }
 
 impl Settings {
@@ -49,13 +50,15 @@ impl Settings {
     #[must_use]
     pub fn new(store: &Store) -> Self {
         let (port, admin_port) = (free_port(), free_port());
-        let settings = Self { port, admin_port, lines: Vec::new(), small_disk: None }
-            .with("http.host", "127.0.0.1")
-            .with_toml("http.port", &port.to_string())
-            .with("admin.host", "127.0.0.1")
-            .with_toml("admin.port", &admin_port.to_string())
-            .with("auth.jwt.secret", SECRET)
-            .with("log.level", "info");
+        let settings =
+            Self { port, admin_port, lines: Vec::new(), small_disk: None, open_files: None }
+                .with("http.host", "127.0.0.1")
+                .with_toml("http.port", &port.to_string())
+                .with("admin.host", "127.0.0.1")
+                .with_toml("admin.port", &admin_port.to_string())
+                .with("auth.jwt.secret", SECRET)
+                .with("log.level", "info")
+                .without_rates();
         match store {
             Store::Memory => settings.with("embedded.path", ":memory:"),
             Store::File(path) => settings.with("embedded.path", &path.to_string_lossy()),
@@ -64,6 +67,14 @@ impl Settings {
                 .with_toml("etcd.endpoints", &format!("[{endpoint:?}]"))
                 .with("etcd.prefix", prefix),
         }
+    }
+
+    /// Lets clients do everything as often as they like: tests are in a hurry.
+    fn without_rates(self) -> Self {
+        let rates = ["connection", "broadcast", "send_message", "buy_good", "handshakes"];
+        rates.iter().fold(self, |settings, rate| {
+            settings.with_toml(&format!("limits.rates.{rate}.per_second"), "0")
+        })
     }
 
     /// Sets a key to a text (durations are texts).
@@ -87,11 +98,25 @@ impl Settings {
         self
     }
 
+    /// Keeps the built-in limits, which tests otherwise loosen.
+    #[must_use]
+    pub fn with_default_limits(mut self) -> Self {
+        self.lines.retain(|(key, _)| !key.starts_with("limits."));
+        self
+    }
+
     /// Gives the process, and nobody else, a file system of so many bytes in memory at `directory`.
     /// It is gone with the process. Needs the right to mount.
     #[must_use]
     pub fn with_small_disk(mut self, directory: &Path, bytes: usize) -> Self {
         self.small_disk = Some((directory.to_owned(), bytes));
+        self
+    }
+
+    /// Lets the process open so many files at once, sockets among them.
+    #[must_use]
+    pub fn with_open_files(mut self, count: usize) -> Self {
+        self.open_files = Some(count);
         self
     }
 
@@ -108,6 +133,11 @@ impl Settings {
     }
 
     fn command(&self) -> Command {
+        if let Some(count) = self.open_files {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("ulimit -n {count} && exec \"$0\" \"$@\"")]).arg(binary());
+            return command;
+        }
         let Some((directory, bytes)) = &self.small_disk else { return Command::new(binary()) };
         let mut command = Command::new("unshare");
         let mount = format!("mount -t tmpfs -o size={bytes} tmpfs \"$0\" && exec \"$@\"");
@@ -225,6 +255,22 @@ impl Server {
     pub fn path_inside(&self, path: &Path) -> PathBuf {
         let root = Path::new("/proc").join(self.process.id().to_string()).join("root");
         root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// The memory that the process has in RAM, and the most it has had, in KiB.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    #[must_use]
+    pub fn memory(&self) -> (u64, u64) {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = fs::read_to_string(path).expect("a running process has a status");
+        let value = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key));
+            let kibibytes = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+            kibibytes.and_then(|number| number.parse().ok()).expect("a size in kB")
+        };
+        (value("VmRSS:"), value("VmHWM:"))
     }
 
     /// Waits until the process has ended by itself.

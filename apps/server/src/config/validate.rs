@@ -6,6 +6,7 @@ mod store;
 use std::{fmt::Display, time::Duration};
 
 use game_realtime_identity_adapter::{DEVELOPMENT_SECRET, build_verifier};
+use game_realtime_socketio_adapter::RatesConfig;
 use secrecy::ExposeSecret as _;
 
 use super::{Config, Fault, Settings};
@@ -63,6 +64,7 @@ fn durations(config: &Config, checks: &mut Checks<'_>) {
         ("limits.connect_timeout", limits.connect_timeout, Duration::from_millis(1)),
         ("limits.ping_interval", limits.ping_interval, Duration::from_millis(1)),
         ("limits.ping_timeout", limits.ping_timeout, Duration::from_millis(1)),
+        ("limits.abuse_window", limits.abuse_window, Duration::from_millis(1)),
         ("shutdown.grace", shutdown.grace, Duration::from_millis(1)),
     ] {
         checks.require(key, duration >= least, format_args!("must be at least {least:?}"));
@@ -88,6 +90,16 @@ fn sizes(config: &Config, checks: &mut Checks<'_>) {
         ("limits.send_buffer_bytes", limits.send_buffer_bytes),
     ] {
         checks.require(key, size > 0, "must be at least 1");
+    }
+    let RatesConfig { connection, broadcast, send_message, buy_good, handshakes } = limits.rates;
+    for (key, rate) in [
+        ("limits.rates.connection.burst", connection),
+        ("limits.rates.broadcast.burst", broadcast),
+        ("limits.rates.send_message.burst", send_message),
+        ("limits.rates.buy_good.burst", buy_good),
+        ("limits.rates.handshakes.burst", handshakes),
+    ] {
+        checks.require(key, rate.burst > 0, "must be at least 1");
     }
 }
 

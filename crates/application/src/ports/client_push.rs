@@ -65,6 +65,8 @@ pub enum CloseReason {
     Unregistered,
     /// Its identity no longer holds. It may return with another one.
     TokenExpired,
+    /// It went on sending over its limits. It should stay away.
+    Abuse,
 }
 
 impl CloseReason {
@@ -79,14 +81,15 @@ impl CloseReason {
             Self::Behind => "behind",
             Self::Unregistered => "unregistered",
             Self::TokenExpired => "token_expired",
+            Self::Abuse => "abuse",
         }
     }
 
-    /// Whether the client must not come back by itself, with what it has.
+    /// Whether the client must not come back by itself; else its transport is closed, and it does.
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
-            Self::TokenExpired => true,
+            Self::TokenExpired | Self::Abuse => true,
             Self::Drain
             | Self::SlowConsumer
             | Self::HistoryLost

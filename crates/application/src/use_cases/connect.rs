@@ -1,17 +1,21 @@
 //! Let a client in: identify it if its namespace asks for that, and register the connection.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use game_realtime_domain::{Connection, ConnectionId, Namespace, NodeId, Timestamp};
 
-use crate::ports::{
-    Clock, ConnectionRepository, Credentials, IdGenerator, IdentityVerifier, RefusedIdentity,
-    StoreError, VerifyError,
+use crate::{
+    limits::{Admission, Refusal, Seat},
+    ports::{
+        Clock, ConnectionRepository, Credentials, IdGenerator, IdentityVerifier, RefusedIdentity,
+        StoreError, VerifyError,
+    },
 };
 
 /// Identifies and registers connections of one node.
 pub struct Connect {
     node_id: NodeId,
+    admission: Arc<Admission>,
     verifier: Arc<dyn IdentityVerifier>,
     connections: Arc<dyn ConnectionRepository>,
     clock: Arc<dyn Clock>,
@@ -19,17 +23,22 @@ pub struct Connect {
 }
 
 /// A connection that was let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Connected {
     /// The registered connection.
     pub connection: Connection,
     /// Until when its identity holds, if it ends.
     pub expires_at: Option<Timestamp>,
+    /// Its place on this node, to be kept as long as the connection.
+    pub seat: Seat,
 }
 
 /// A client was not let in. Nothing of it is in the registry.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
+    /// There are too many connections already; of what, is for metrics.
+    #[error("too many connections")]
+    TooManyConnections(Refusal),
     /// The namespace asks for an identity and the client has none.
     #[error("identity refused: {}", .0.as_str())]
     Unauthenticated(RefusedIdentity),
@@ -45,12 +54,13 @@ impl Connect {
     /// The use case on the node `node_id`.
     pub fn new(
         node_id: NodeId,
+        admission: Arc<Admission>,
         verifier: Arc<dyn IdentityVerifier>,
         connections: Arc<dyn ConnectionRepository>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGenerator>,
     ) -> Self {
-        Self { node_id, verifier, connections, clock, ids }
+        Self { node_id, admission, verifier, connections, clock, ids }
     }
 
     /// The request headers that identification needs to see, in lower case.
@@ -59,7 +69,7 @@ impl Connect {
         self.verifier.headers()
     }
 
-    /// Lets a client into a namespace. A guest's credentials are never looked at.
+    /// Lets a client at `address` into a namespace. A guest's credentials are never looked at.
     ///
     /// # Errors
     /// [`ConnectError`]; then nothing of the client stays in the registry.
@@ -67,7 +77,13 @@ impl Connect {
         &self,
         namespace: Namespace,
         credentials: &Credentials,
+        address: IpAddr,
     ) -> Result<Connected, ConnectError> {
+        let full = |refusal: Refusal| {
+            refusal.count();
+            ConnectError::TooManyConnections(refusal)
+        };
+        let mut seat = self.admission.enter(address).map_err(full)?;
         let now = self.clock.now();
         let identity = match namespace {
             Namespace::Guest => None,
@@ -80,6 +96,9 @@ impl Connect {
         };
         let (user_id, expires_at) =
             identity.map_or((None, None), |identity| (Some(identity.user_id), identity.expires_at));
+        if let Some(user_id) = &user_id {
+            seat.claim(user_id).map_err(full)?;
+        }
         let connection = Connection {
             id: ConnectionId(self.ids.next(now)),
             namespace,
@@ -93,6 +112,6 @@ impl Connect {
             self.connections.delete(&connection).await.ok();
             return Err(ConnectError::Store(error));
         }
-        Ok(Connected { connection, expires_at })
+        Ok(Connected { connection, expires_at, seat })
     }
 }

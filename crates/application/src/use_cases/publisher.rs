@@ -9,6 +9,7 @@ use game_realtime_domain::{
 use tracing::debug;
 
 use crate::{
+    limits::{EventBudgets, Refusal},
     ports::{AppendError, Appended, Clock, EventRepository, IdGenerator, StoreError},
     record::NewEvent,
 };
@@ -37,6 +38,7 @@ pub struct Publisher {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
     allowed: Allowed,
+    budgets: Arc<EventBudgets>,
 }
 
 /// An event was not published.
@@ -45,6 +47,9 @@ pub enum PublishError {
     /// This namespace, or this connection, may not send this event.
     #[error("this namespace may not send this event")]
     Forbidden,
+    /// The sender has sent too many of these lately.
+    #[error("over the sender's budget")]
+    RateLimited,
     /// The `request_id` was used for something else.
     #[error("request id was used with another payload")]
     IdempotencyConflict,
@@ -63,11 +68,12 @@ impl Publisher {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGenerator>,
         allowed: Allowed,
+        budgets: Arc<EventBudgets>,
     ) -> Self {
-        Self { repository, clock, ids, allowed }
+        Self { repository, clock, ids, allowed, budgets }
     }
 
-    /// Commits an event, if its sender's namespace may send it.
+    /// Commits an event, if its sender's namespace may send it and its budget allows it.
     pub(super) async fn publish<P: Payload>(
         &self,
         sender: &Connection,
@@ -77,11 +83,16 @@ impl Publisher {
         if !self.allowed.allows(sender.namespace, P::TYPE) {
             return Err(PublishError::Forbidden);
         }
+        let from = Sender::of(sender);
+        if !self.budgets.take(&from, P::TYPE) {
+            Refusal::UserRate.count();
+            return Err(PublishError::RateLimited);
+        }
         let created_at = self.clock.now();
         let event = Event {
             id: EventId(self.ids.next(created_at)),
             namespace: sender.namespace,
-            sender: Sender::of(sender),
+            sender: from,
             created_at,
             payload,
         };

@@ -10,6 +10,7 @@ use std::{
 
 use game_realtime_application::{
     DeliveryConfig, DeliveryHandle,
+    limits::{Admission, EventBudgets, EventRates},
     ports::{CloseReason, EventFeed},
     start_delivery_seeded,
     use_cases::{Allowed, Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
@@ -74,12 +75,14 @@ impl Node {
             Arc::clone(&clock) as _,
             Arc::clone(&ids) as _,
             Allowed { private: EventType::ALL.into(), guest: EventType::ALL.into() },
+            Arc::new(EventBudgets::new(EventRates::UNLIMITED)),
         ));
         let node = Arc::new(Self {
             world: Arc::clone(world),
             id,
             connect: Connect::new(
                 id,
+                Arc::new(Admission::unlimited()),
                 Arc::new(Believer),
                 Arc::clone(&link) as _,
                 Arc::clone(&clock) as _,

@@ -76,6 +76,9 @@ impl AsyncRead for WebSocketStream {
     ) -> Poll<io::Result<()>> {
         {
             let mut reading = self.transport.reading.lock().unwrap_or_else(PoisonError::into_inner);
+            if reading.ended {
+                return Poll::Ready(Ok(()));
+            }
             if reading.paused {
                 reading.reader = Some(context.waker().clone());
                 return Poll::Pending;

@@ -2,6 +2,7 @@
 //! application core, and what people do.
 
 use std::{
+    net::Ipv4Addr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -89,7 +90,9 @@ impl Client {
     async fn connect(&self, node: &Arc<Node>) -> Option<Arc<Session>> {
         let token = self.user.as_ref().map(ToString::to_string);
         let credentials = Credentials { token, ..Credentials::default() };
-        let Ok(connected) = node.connect.execute(self.namespace, &credentials).await else {
+        let address = Ipv4Addr::LOCALHOST.into();
+        let connected = node.connect.execute(self.namespace, &credentials, address).await;
+        let Ok(connected) = connected else {
             self.world.tally.count("connects refused");
             return None;
         };
@@ -319,6 +322,9 @@ impl Client {
             }
             Some(Err(PublishError::Store(_))) | None => {
                 world.tally.count("requests without an answer");
+            }
+            Some(Err(PublishError::RateLimited)) => {
+                world.violated(format!("{text} was over a budget that has no bound"));
             }
             Some(Err(PublishError::Encode(error))) => world.violated(format!("{text}: {error}")),
         }

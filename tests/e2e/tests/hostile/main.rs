@@ -1,0 +1,12 @@
+//! Clients that mean harm, or that nobody taught better: the right answer or a closed socket, never
+//! at the expense of others.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests may fail")]
+
+mod abuse;
+mod caps;
+mod descriptors;
+mod honest;
+mod packets;
+mod rates;
+mod requests;
+mod slow;
