@@ -29,6 +29,10 @@ const NESTED: usize = 100;
 /// etcd's `--max-request-bytes` is 1.5 MiB by default.
 const BYTES: usize = 1 << 20;
 
+/// Registrations of a transaction, so that a crowd that comes in does not keep etcd from events for
+/// long: each is three operations.
+const REGISTRATIONS: usize = 32;
+
 /// Something to be written, and who waits for it.
 pub(crate) enum Write {
     Append { event: Box<NewEvent>, answer: oneshot::Sender<Result<Appended, AppendError>> },
@@ -74,6 +78,7 @@ pub(crate) struct Batch {
     operations: usize,
     bytes: usize,
     receipts: usize,
+    registrations: usize,
     /// Keys that must not be written twice: etcd refuses a transaction that does.
     keys: HashSet<String>,
 }
@@ -107,8 +112,9 @@ impl Batch {
         if !fits || key.as_ref().is_some_and(|key| self.keys.contains(key)) {
             return Err(write);
         }
-        if let Write::Append { event, .. } = &write {
-            self.receipts += usize::from(event.receipt.is_some());
+        match &write {
+            Write::Append { event, .. } => self.receipts += usize::from(event.receipt.is_some()),
+            Write::Register { .. } | Write::Unregister { .. } => self.registrations += 1,
         }
         self.operations += operations;
         self.bytes += bytes;
@@ -123,6 +129,11 @@ impl Batch {
 
     pub(crate) fn is_full(&self) -> bool {
         self.operations >= OPERATIONS || self.bytes >= BYTES
+    }
+
+    /// Whether it takes another registration.
+    pub(crate) fn takes_registrations(&self) -> bool {
+        self.registrations < REGISTRATIONS
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -136,7 +136,10 @@ impl Mender {
         for connection in connections {
             let id = connection.id;
             let (answer, written) = oneshot::channel();
-            if send(lane(lanes, id), write(connection, answer), patience).await.is_err() {
+            if send(&lane(lanes, id).registrations, write(connection, answer), patience)
+                .await
+                .is_err()
+            {
                 break;
             }
             waiting.push((id, written));

@@ -23,13 +23,58 @@ const LANES: usize = 2;
 /// What the lanes are called in metrics.
 const LANE_NAMES: [&str; LANES] = ["even", "odd"];
 
-/// Writes that wait in a lane; beyond it they are refused. Some ten full transactions' worth for
-/// every second that a client is ready to wait.
+/// Events, and registrations, that wait in a lane; beyond it they are refused. Some ten full
+/// transactions' worth for every second that a client is ready to wait.
 const LANE: usize = 8192;
 
-/// What is written for one connection always takes the same lane: its registration comes before
-/// its events, and they stay in order.
-pub(crate) type Lanes = [mpsc::Sender<Write>; LANES];
+/// What is written for one connection always takes the same lane, so it stays in order.
+pub(crate) type Lanes = [Lane; LANES];
+
+/// Events and registrations wait apart, so that a crowd that comes in does not hold up who plays.
+/// Nothing is lost of the order: who sends has been told of its registration, and is taken out of the
+/// registry after its events.
+pub(crate) struct Lane {
+    events: mpsc::Sender<Write>,
+    pub(crate) registrations: mpsc::Sender<Write>,
+}
+
+/// The end of a lane.
+pub(crate) struct Queue {
+    pub(crate) events: mpsc::Receiver<Write>,
+    pub(crate) registrations: mpsc::Receiver<Write>,
+}
+
+impl Lane {
+    fn new() -> (Self, Queue) {
+        let (events, queued_events) = mpsc::channel(LANE);
+        let (registrations, queued_registrations) = mpsc::channel(LANE);
+        let queue = Queue { events: queued_events, registrations: queued_registrations };
+        (Self { events, registrations }, queue)
+    }
+
+    fn of(&self, write: &Write) -> &mpsc::Sender<Write> {
+        match write {
+            Write::Append { .. } => &self.events,
+            Write::Register { .. } | Write::Unregister { .. } => &self.registrations,
+        }
+    }
+}
+
+impl Queue {
+    pub(crate) fn len(&self) -> usize {
+        self.events.len() + self.registrations.len()
+    }
+
+    /// Takes nothing more in.
+    pub(crate) fn close(&mut self) {
+        self.events.close();
+        self.registrations.close();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.events.is_closed()
+    }
+}
 
 #[derive(Clone)]
 pub(crate) struct WriteQueue {
@@ -57,7 +102,7 @@ impl From<TrySendError<Write>> for Unanswered {
 }
 
 /// The lane of a connection.
-pub(crate) fn lane(lanes: &Lanes, connection: ConnectionId) -> &mpsc::Sender<Write> {
+pub(crate) fn lane(lanes: &Lanes, connection: ConnectionId) -> &Lane {
     let [even, odd] = lanes;
     if connection.0.as_u128().is_multiple_of(2) { even } else { odd }
 }
@@ -66,10 +111,10 @@ impl WriteQueue {
     /// Makes the lanes. `serve` is given the name and the end of each, in turn.
     pub(crate) fn new(
         request_timeout: Duration,
-        mut serve: impl FnMut(&'static str, mpsc::Receiver<Write>),
+        mut serve: impl FnMut(&'static str, Queue),
     ) -> Self {
         let lanes = Arc::new(LANE_NAMES.map(|name| {
-            let (lane, queue) = mpsc::channel(LANE);
+            let (lane, queue) = Lane::new();
             serve(name, queue);
             lane
         }));
@@ -89,7 +134,7 @@ impl WriteQueue {
         answer: oneshot::Receiver<T>,
     ) -> Result<T, StoreError> {
         let written = async {
-            lane(&self.lanes, write.connection_id()).try_send(write)?;
+            lane(&self.lanes, write.connection_id()).of(&write).try_send(write)?;
             answer.await.map_err(|_| Unanswered::Closed)
         };
         match timeout(self.request_timeout, written).await {

@@ -16,7 +16,6 @@ use etcd_client::{Txn, TxnResponse};
 use game_realtime_application::ports::StoreError;
 use game_realtime_domain::{Connection, Epoch, NodeId};
 use tokio::{
-    sync::mpsc,
     task::{JoinHandle, yield_now},
     time::Instant,
 };
@@ -31,6 +30,7 @@ use crate::{
     leases::Leases,
     local_registry::LocalRegistry,
     logical_clock::LogicalClock,
+    write_queue::Queue,
 };
 
 /// How often a transaction is sent that etcd refuses because a lease is gone.
@@ -64,7 +64,7 @@ struct Described(String);
 
 /// What comes out of the queue, batch by batch.
 struct Filling {
-    queue: mpsc::Receiver<Write>,
+    queue: Queue,
     batch: Batch,
     /// Did not fit into the batch and goes into the next.
     held_back: Option<Write>,
@@ -90,9 +90,25 @@ impl Filling {
 
     /// Takes what is queued, without waiting.
     fn take_queued(&mut self, keys: &Keys) {
-        while !self.is_full() {
-            let Ok(write) = self.queue.try_recv() else { return };
+        while !self.is_full() && self.batch.takes_registrations() {
+            let Ok(write) = self.queue.registrations.try_recv() else { break };
             self.add(write, keys);
+        }
+        while !self.is_full() {
+            let Ok(write) = self.queue.events.try_recv() else { break };
+            self.add(write, keys);
+        }
+    }
+
+    /// Waits for something that the batch takes; `None` if nothing can come any more.
+    async fn next(&mut self) -> Option<Write> {
+        tokio::select! {
+            biased;
+            Some(write) = self.queue.events.recv() => Some(write),
+            Some(write) = self.queue.registrations.recv(), if self.batch.takes_registrations() => {
+                Some(write)
+            }
+            else => None,
         }
     }
 
@@ -108,17 +124,18 @@ impl Filling {
 
 impl Writer {
     /// Writes what comes until it is stopped, then what is queued.
-    pub(crate) async fn run(self, queue: mpsc::Receiver<Write>, stop: CancellationToken) {
+    pub(crate) async fn run(self, queue: Queue, stop: CancellationToken) {
         let mut filling = Filling { queue, batch: Batch::default(), held_back: None };
         loop {
+            let closed = filling.queue.is_closed();
             if filling.batch.is_empty() {
                 tokio::select! {
                     biased;
-                    write = filling.queue.recv() => match write {
+                    () = stop.cancelled(), if !closed => filling.queue.close(),
+                    write = filling.next() => match write {
                         Some(write) => filling.add(write, &self.keys),
                         None => return,
                     },
-                    () = stop.cancelled(), if !filling.queue.is_closed() => filling.queue.close(),
                 }
             }
             // Those who were answered together write again together: let them.
@@ -155,10 +172,11 @@ impl Writer {
             let mut prepared = self.prepare(batch).await?;
             let mut call = self.send(std::mem::take(&mut prepared.encoded.txn));
             let result = loop {
+                let full = filling.is_full();
                 tokio::select! {
                     biased;
                     result = &mut call => break result,
-                    Some(write) = filling.queue.recv(), if !filling.is_full() => {
+                    Some(write) = filling.next(), if !full => {
                         filling.add(write, &self.keys);
                         filling.take_queued(&self.keys);
                     }

@@ -9,8 +9,13 @@ use socketioxide::socket::DisconnectReason;
 use crate::{error_code::ErrorCode, session::reason_name};
 
 /// Why a client may be refused.
-const REFUSALS: [ErrorCode; 3] =
-    [ErrorCode::Unauthenticated, ErrorCode::Unavailable, ErrorCode::Internal];
+const REFUSALS: [ErrorCode; 5] = [
+    ErrorCode::Unauthenticated,
+    ErrorCode::RateLimited,
+    ErrorCode::TooManyConnections,
+    ErrorCode::Unavailable,
+    ErrorCode::Internal,
+];
 
 /// Why an event may fail.
 const FAILURES: [ErrorCode; 6] = [
@@ -23,12 +28,15 @@ const FAILURES: [ErrorCode; 6] = [
 ];
 
 /// How connections end.
-const CLOSINGS: [CloseReason; 5] = [
+const CLOSINGS: [CloseReason; 8] = [
     CloseReason::Drain,
     CloseReason::SlowConsumer,
     CloseReason::HistoryLost,
     CloseReason::Isolated,
+    CloseReason::Behind,
     CloseReason::Unregistered,
+    CloseReason::TokenExpired,
+    CloseReason::Abuse,
 ];
 const ENDS: [DisconnectReason; 4] = [
     DisconnectReason::TransportClose,

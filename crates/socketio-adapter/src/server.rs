@@ -8,7 +8,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::yield_now,
     time::{Instant, sleep},
 };
@@ -38,6 +38,9 @@ pub struct SocketIoServer {
 
 /// How long accepting pauses when the system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that wait to be accepted, as far as the system allows (`net.core.somaxconn`). One that
+/// finds no room tries again a second later, which is long for a player who comes back.
+const BACKLOG: u32 = 4096;
 /// Largest request head, in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 
@@ -51,7 +54,7 @@ impl SocketIoServer {
         limits: LimitsConfig,
         use_cases: UseCases,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(SocketAddr::new(http.host, http.port)).await?;
+        let listener = listen(SocketAddr::new(http.host, http.port))?;
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
         let engine_sessions = Arc::new(EngineSessions::default());
@@ -122,6 +125,14 @@ impl SocketIoServer {
         drop(listener);
         drain(&gateway, &connections, &cut, deadline).await;
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A node that restarts need not wait for the connections of the last one to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves one TCP connection.
