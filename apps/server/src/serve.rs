@@ -60,7 +60,8 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
     tasks.spawn(admin::serve(admin_listener, readiness, metrics, admin_stop.clone()));
     announce(&config, node_id, server.local_addr()?, admin_address);
 
-    server.run(stop.clone(), config.shutdown.grace.mul_f64(CLIENTS_PART)).await;
+    // Among the tasks that serve the clients, so that it takes turns with them.
+    tokio::spawn(server.run(stop.clone(), config.shutdown.grace.mul_f64(CLIENTS_PART))).await?;
 
     let deadline = Instant::now() + config.shutdown.grace.mul_f64(1.0 - CLIENTS_PART);
     delivery_stop.cancel();
