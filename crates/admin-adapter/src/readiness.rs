@@ -65,11 +65,12 @@ impl Readiness {
         metrics::gauge!("game_realtime_ready").set(f64::from(u8::from(ready)));
         let before = self.was_ready.lock().unwrap_or_else(PoisonError::into_inner).replace(ready);
         if before != Some(ready) {
-            if ready {
-                info!("ready");
-            } else {
-                let reasons: Vec<_> = reasons.iter().map(Reason::to_string).collect();
-                warn!(reasons = reasons.join("; "), "not ready");
+            let text = || reasons.iter().map(Reason::to_string).collect::<Vec<_>>().join("; ");
+            match (ready, before) {
+                (true, _) => info!("ready"),
+                (false, Some(_)) => warn!(reasons = text(), "not ready"),
+                // It has just started.
+                (false, None) => info!(reasons = text(), "not ready yet"),
             }
         }
         reasons

@@ -7,7 +7,7 @@ use std::{
 };
 
 use game_realtime_application::ports::CloseReason;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -17,6 +17,8 @@ use crate::gateway::Gateway;
 const ANSWER_PART: f64 = 0.25;
 /// Over which part of it clients are sent away. What remains is for those who do not read.
 const CLOSE_PART: f64 = 0.35;
+/// How long that may take at most.
+const LONGEST_CLOSE_PART: f64 = 0.5;
 /// In how many batches: so that the other nodes do not get everybody at once.
 const BATCHES: u32 = 20;
 /// The least that a batch holds: a few clients are not worth spreading.
@@ -36,7 +38,9 @@ pub(crate) async fn drain(
     gateway.settle(answered_by).await;
     gateway.refuse_events();
     gateway.settle(answered_by).await;
-    let closed = close_in_batches(gateway, available.mul_f64(CLOSE_PART)).await;
+    let closing = close_in_batches(gateway, available.mul_f64(CLOSE_PART));
+    // A node that has never seen its history does not answer, and has let nobody in.
+    let closed = timeout(available.mul_f64(LONGEST_CLOSE_PART), closing).await.unwrap_or_default();
     gateway.tasks().close();
     connections.close();
     // Every session has a task until it is out of the registry.

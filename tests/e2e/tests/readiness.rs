@@ -34,7 +34,7 @@ async fn a_node_without_etcd_lives_says_so_and_becomes_ready_when_etcd_comes() {
     let json_reason = reason.split(['\r', '\n']).find(|line| line.starts_with('{'));
     let reason: Value = serde_json::from_str(json_reason.unwrap_or(&reason)).unwrap();
     assert!(reason.is_object(), "{reason}");
-    assert!(server.log().contains("\"not ready\",\"reasons\":\"store: "), "{}", server.log());
+    assert!(server.log().contains("\"not ready yet\",\"reasons\":\"store: "), "{}", server.log());
 
     let driver = Driver::start(Library::JavaScript4);
     let alice = ConnectOptions::player(&server.url(), &mint("alice"));

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use game_realtime_e2e::{
-    ConnectOptions, Driver, Form, Library, PATIENCE, Server, Settings, Store, event, mint, shape,
+    ConnectOptions, Driver, Form, Library, PATIENCE, Server, Settings, Store, event, free_port,
+    mint, shape,
 };
 use serde_json::json;
 use tokio::{
@@ -71,6 +72,21 @@ async fn who_is_idle_half_open_or_never_joined_does_not_delay_the_exit() {
     assert_eq!(server.ended().await.code(), Some(0));
     assert!(started.elapsed() < GRACE / 2, "took {:?}", started.elapsed());
     drop(idle);
+}
+
+#[tokio::test]
+async fn a_node_whose_store_never_answered_ends_in_time() {
+    let nowhere = format!("http://127.0.0.1:{}", free_port());
+    let settings = Settings::new(&Store::Etcd { endpoint: nowhere, prefix: "/e2e".to_owned() });
+    let mut server = Server::spawn(&settings);
+    let spawned = Instant::now();
+    while server.admin("/healthz").await.is_none() {
+        assert!(spawned.elapsed() < PATIENCE, "it does not start: {}", server.log());
+    }
+    let started = Instant::now();
+    server.terminate();
+    assert_eq!(server.ended().await.code(), Some(0));
+    assert!(started.elapsed() < GRACE, "took {:?}", started.elapsed());
 }
 
 #[tokio::test]
