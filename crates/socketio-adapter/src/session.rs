@@ -308,7 +308,11 @@ struct Done {
 pub(crate) struct Inbound(pub(crate) Arc<Session>);
 
 impl MessageHandler<socketioxide::adapter::LocalAdapter, Inbound> for Inbound {
-    fn call(&self, _socket: Arc<Socket>, data: Value, acknowledgement: Option<i64>) {
+    fn call(&self, socket: Arc<Socket>, data: Value, acknowledgement: Option<i64>) {
+        // The library may still pass on what follows the client's goodbye.
+        if !socket.connected() {
+            return;
+        }
         debug!(connection.id = %self.0.connection.id, "event received");
         self.0.receive(Incoming { data, acknowledgement, received_at: Instant::now() });
     }
