@@ -1,8 +1,9 @@
 //! What the gateway does, without how.
 //!
 //! [`use_cases`] decide, [`ports`] say what they need from the world, [`Timeline`] remembers the
-//! recent events in order, [`limits`] say how much one client may take, [`delivery`] hands each event to the connections it concerns. Nothing
-//! here names a store, a protocol or a socket: adapters depend on this crate, never the reverse.
+//! recent events in order, [`limits`] say how much one client may take, [`delivery`] hands each event
+//! to the connections it concerns. Nothing here names a store, a protocol or a socket: adapters depend
+//! on this crate, never the reverse.
 //!
 //! To add an event: a command and payload in the domain, a use case beside [`use_cases::BuyGood`].
 //! To add a store or a transport: implement the ports in a crate of its own.

@@ -1,5 +1,7 @@
 //! The outgoing side of one connection: events, answers, and its end.
 
+mod room;
+
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
@@ -11,16 +13,17 @@ use game_realtime_application::{
     OutgoingEvent, PacketFormat,
     ports::{ClientPush, CloseReason, ConnectionGone, PushOutcome},
 };
-use serde::{Serialize, Serializer, ser};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use socketioxide::{
-    SendError, SocketError, TransportType,
+    TransportType,
     extract::AckSender,
     handler::{FromMessageParts, Value},
     socket::Socket,
 };
 use tokio::time::{Instant, timeout};
 
+use self::room::{RESERVED_BY_ANSWERS, RESERVED_BY_EVENTS, has_room, no_room, outcome};
 use crate::{
     engine_session::{EngineSession, WayIn},
     library::Library,
@@ -372,53 +375,4 @@ fn close_transport(
 /// How long a client has that was told to stay away, or could not be.
 fn farewell(told: bool) -> Duration {
     if told { FAREWELL } else { Duration::ZERO }
-}
-
-fn outcome(sent: &Result<(), SendError>) -> PushOutcome {
-    match sent {
-        Ok(()) => PushOutcome::Taken,
-        Err(SendError::Socket(SocketError::InternalChannelFull)) => PushOutcome::Full,
-        Err(SendError::Socket(SocketError::Closed) | SendError::Serialize(_)) => PushOutcome::Gone,
-    }
-}
-
-/// What it means that a socket has no room: it is full, or closed.
-fn no_room(socket: &Socket) -> PushOutcome {
-    if socket.connected() { PushOutcome::Full } else { PushOutcome::Gone }
-}
-
-/// How many places in the library's queue events leave to answers and heartbeats: a ping that finds
-/// it full ends the session.
-const RESERVED_BY_EVENTS: usize = 2;
-/// How many places answers leave to heartbeats.
-const RESERVED_BY_ANSWERS: usize = 1;
-
-/// Whether the library's queue has room for more than `reserved` packets. The library does not
-/// tell; but an emit takes its place in the queue before it serializes its argument and gives it
-/// back if that fails. So arguments that fail to serialize, nested, count free places and send
-/// nothing.
-fn has_room(socket: &Socket, reserved: usize) -> bool {
-    struct Place<'a> {
-        socket: &'a Socket,
-        more: usize,
-        room: &'a std::cell::Cell<bool>,
-    }
-
-    impl Serialize for Place<'_> {
-        fn serialize<S: Serializer>(&self, _serializer: S) -> Result<S::Ok, S::Error> {
-            match self.more.checked_sub(1) {
-                None => self.room.set(true),
-                Some(more) => {
-                    let place = Place { socket: self.socket, more, room: self.room };
-                    // It always fails; what counts is how deep it got.
-                    self.socket.emit("", &place).ok();
-                }
-            }
-            Err(ser::Error::custom("only the place was wanted"))
-        }
-    }
-
-    let room = std::cell::Cell::new(false);
-    socket.emit("", &Place { socket, more: reserved, room: &room }).ok();
-    room.get()
 }
