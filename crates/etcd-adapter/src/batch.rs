@@ -10,7 +10,7 @@ use game_realtime_application::{
     NewEvent,
     ports::{AppendError, Appended, StoreError},
 };
-use game_realtime_domain::{Connection, ConnectionId, Cursor, Epoch, NodeId, Position};
+use game_realtime_domain::{Connection, Cursor, Epoch, NodeId, Position};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -47,16 +47,6 @@ impl Write {
         match self {
             Self::Append { answer, .. } => answer.is_closed(),
             Self::Register { .. } | Self::Unregister { .. } => false,
-        }
-    }
-
-    /// The connection for which it is done.
-    pub(crate) fn connection_id(&self) -> ConnectionId {
-        match self {
-            Self::Append { event, .. } => event.event.sender.connection_id,
-            Self::Register { connection, .. } | Self::Unregister { connection, .. } => {
-                connection.id
-            }
         }
     }
 
@@ -108,6 +98,7 @@ impl Batch {
             }
         };
         let fits = self.operations + operations <= OPERATIONS
+            && self.registrations < REGISTRATIONS
             && (self.bytes + bytes <= BYTES || self.writes.is_empty());
         if !fits || key.as_ref().is_some_and(|key| self.keys.contains(key)) {
             return Err(write);
@@ -128,12 +119,9 @@ impl Batch {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.operations >= OPERATIONS || self.bytes >= BYTES
-    }
-
-    /// Whether it takes another registration.
-    pub(crate) fn takes_registrations(&self) -> bool {
-        self.registrations < REGISTRATIONS
+        self.operations >= OPERATIONS
+            || self.registrations >= REGISTRATIONS
+            || self.bytes >= BYTES
     }
 
     pub(crate) fn len(&self) -> usize {

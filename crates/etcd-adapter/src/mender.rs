@@ -20,15 +20,15 @@ use crate::{
     leases::Leases,
     local_registry::LocalRegistry,
     reconciler::Reconciler,
-    write_queue::{Lanes, lane},
+    write_queue::Lanes,
 };
 
 /// Between two rounds if nobody asks for one.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two rounds, however often somebody asks.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-/// Connections that are written before their answers are awaited: some transactions' worth in each
-/// lane, so that events find their way in between.
+/// Connections that are written before their answers are awaited: some transactions' worth,
+/// so that those who connect meanwhile find their way in between.
 const STEP: usize = 4000;
 
 pub(crate) struct Mender {
@@ -136,10 +136,8 @@ impl Mender {
         for connection in connections {
             let id = connection.id;
             let (answer, written) = oneshot::channel();
-            if send(&lane(lanes, id).registrations, write(connection, answer), patience)
-                .await
-                .is_err()
-            {
+            let write = write(connection, answer);
+            if send(lanes.of(&write), write, patience).await.is_err() {
                 break;
             }
             waiting.push((id, written));

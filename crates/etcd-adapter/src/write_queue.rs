@@ -6,7 +6,6 @@ use std::{
 };
 
 use game_realtime_application::ports::StoreError;
-use game_realtime_domain::ConnectionId;
 use tokio::{
     sync::{mpsc, mpsc::error::TrySendError, oneshot},
     time::timeout,
@@ -14,65 +13,34 @@ use tokio::{
 
 use crate::batch::Write;
 
-/// Writers of a node, each with one transaction on its way: etcd takes the next one while it makes
-/// the last one durable, and one writer alone leaves it idle meanwhile. Two commit a fifth more than
-/// one; a third adds nothing (512 events in flight in transactions of up to 120, etcd and node on
-/// two cores).
-const LANES: usize = 2;
-
-/// What the lanes are called in metrics.
-const LANE_NAMES: [&str; LANES] = ["even", "odd"];
-
-/// Events, and registrations, that wait in a lane; beyond it they are refused. Some ten full
+/// Events that wait in a lane, or registrations; beyond it they are refused. Some ten full
 /// transactions' worth for every second that a client is ready to wait.
 const LANE: usize = 8192;
 
-/// What is written for one connection always takes the same lane, so it stays in order.
-pub(crate) type Lanes = [Lane; LANES];
-
-/// Events and registrations wait apart, so that a crowd that comes in does not hold up who plays.
-/// Nothing is lost of the order: who sends has been told of its registration, and is taken out of the
-/// registry after its events.
-pub(crate) struct Lane {
-    events: mpsc::Sender<Write>,
-    pub(crate) registrations: mpsc::Sender<Write>,
+/// The writers of a node, each with one transaction on its way: etcd takes the next one while it makes
+/// the last one durable, and one writer alone leaves it idle meanwhile.
+///
+/// Events take one of two lanes, which commit a fifth more than one does; a third adds nothing (512
+/// events in flight in transactions of up to 120, etcd and node on two cores). Registrations have a
+/// lane of their own, so that a crowd that comes in does not hold up who plays. What is written for
+/// one connection in a lane stays in order; between lanes nothing has to be: who sends has been told
+/// of its registration.
+pub(crate) struct Lanes {
+    even: mpsc::Sender<Write>,
+    odd: mpsc::Sender<Write>,
+    registry: mpsc::Sender<Write>,
 }
 
-/// The end of a lane.
-pub(crate) struct Queue {
-    pub(crate) events: mpsc::Receiver<Write>,
-    pub(crate) registrations: mpsc::Receiver<Write>,
-}
-
-impl Lane {
-    fn new() -> (Self, Queue) {
-        let (events, queued_events) = mpsc::channel(LANE);
-        let (registrations, queued_registrations) = mpsc::channel(LANE);
-        let queue = Queue { events: queued_events, registrations: queued_registrations };
-        (Self { events, registrations }, queue)
-    }
-
-    fn of(&self, write: &Write) -> &mpsc::Sender<Write> {
+impl Lanes {
+    /// The lane that a write has to take.
+    pub(crate) fn of(&self, write: &Write) -> &mpsc::Sender<Write> {
         match write {
-            Write::Append { .. } => &self.events,
-            Write::Register { .. } | Write::Unregister { .. } => &self.registrations,
+            Write::Append { event, .. } => {
+                let connection = event.event.sender.connection_id;
+                if connection.0.as_u128().is_multiple_of(2) { &self.even } else { &self.odd }
+            }
+            Write::Register { .. } | Write::Unregister { .. } => &self.registry,
         }
-    }
-}
-
-impl Queue {
-    pub(crate) fn len(&self) -> usize {
-        self.events.len() + self.registrations.len()
-    }
-
-    /// Takes nothing more in.
-    pub(crate) fn close(&mut self) {
-        self.events.close();
-        self.registrations.close();
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.events.is_closed()
     }
 }
 
@@ -101,24 +69,19 @@ impl From<TrySendError<Write>> for Unanswered {
     }
 }
 
-/// The lane of a connection.
-pub(crate) fn lane(lanes: &Lanes, connection: ConnectionId) -> &Lane {
-    let [even, odd] = lanes;
-    if connection.0.as_u128().is_multiple_of(2) { even } else { odd }
-}
-
 impl WriteQueue {
     /// Makes the lanes. `serve` is given the name and the end of each, in turn.
     pub(crate) fn new(
         request_timeout: Duration,
-        mut serve: impl FnMut(&'static str, Queue),
+        mut serve: impl FnMut(&'static str, mpsc::Receiver<Write>),
     ) -> Self {
-        let lanes = Arc::new(LANE_NAMES.map(|name| {
-            let (lane, queue) = Lane::new();
+        let mut lane = |name| {
+            let (lane, queue) = mpsc::channel(LANE);
             serve(name, queue);
             lane
-        }));
-        Self { lanes, request_timeout }
+        };
+        let lanes = Lanes { even: lane("even"), odd: lane("odd"), registry: lane("registry") };
+        Self { lanes: Arc::new(lanes), request_timeout }
     }
 
     /// The lanes, as long as somebody else writes.
@@ -134,7 +97,7 @@ impl WriteQueue {
         answer: oneshot::Receiver<T>,
     ) -> Result<T, StoreError> {
         let written = async {
-            lane(&self.lanes, write.connection_id()).of(&write).try_send(write)?;
+            self.lanes.of(&write).try_send(write)?;
             answer.await.map_err(|_| Unanswered::Closed)
         };
         match timeout(self.request_timeout, written).await {

@@ -16,6 +16,7 @@ use etcd_client::{Txn, TxnResponse};
 use game_realtime_application::ports::StoreError;
 use game_realtime_domain::{Connection, Epoch, NodeId};
 use tokio::{
+    sync::mpsc,
     task::{JoinHandle, yield_now},
     time::Instant,
 };
@@ -30,7 +31,6 @@ use crate::{
     leases::Leases,
     local_registry::LocalRegistry,
     logical_clock::LogicalClock,
-    write_queue::Queue,
 };
 
 /// How often a transaction is sent that etcd refuses because a lease is gone.
@@ -64,7 +64,7 @@ struct Described(String);
 
 /// What comes out of the queue, batch by batch.
 struct Filling {
-    queue: Queue,
+    queue: mpsc::Receiver<Write>,
     batch: Batch,
     /// Did not fit into the batch and goes into the next.
     held_back: Option<Write>,
@@ -90,25 +90,9 @@ impl Filling {
 
     /// Takes what is queued, without waiting.
     fn take_queued(&mut self, keys: &Keys) {
-        while !self.is_full() && self.batch.takes_registrations() {
-            let Ok(write) = self.queue.registrations.try_recv() else { break };
-            self.add(write, keys);
-        }
         while !self.is_full() {
-            let Ok(write) = self.queue.events.try_recv() else { break };
+            let Ok(write) = self.queue.try_recv() else { break };
             self.add(write, keys);
-        }
-    }
-
-    /// Waits for something that the batch takes; `None` if nothing can come any more.
-    async fn next(&mut self) -> Option<Write> {
-        tokio::select! {
-            biased;
-            Some(write) = self.queue.events.recv() => Some(write),
-            Some(write) = self.queue.registrations.recv(), if self.batch.takes_registrations() => {
-                Some(write)
-            }
-            else => None,
         }
     }
 
@@ -124,7 +108,7 @@ impl Filling {
 
 impl Writer {
     /// Writes what comes until it is stopped, then what is queued.
-    pub(crate) async fn run(self, queue: Queue, stop: CancellationToken) {
+    pub(crate) async fn run(self, queue: mpsc::Receiver<Write>, stop: CancellationToken) {
         let mut filling = Filling { queue, batch: Batch::default(), held_back: None };
         loop {
             let closed = filling.queue.is_closed();
@@ -132,7 +116,7 @@ impl Writer {
                 tokio::select! {
                     biased;
                     () = stop.cancelled(), if !closed => filling.queue.close(),
-                    write = filling.next() => match write {
+                    write = filling.queue.recv() => match write {
                         Some(write) => filling.add(write, &self.keys),
                         None => return,
                     },
@@ -176,7 +160,7 @@ impl Writer {
                 tokio::select! {
                     biased;
                     result = &mut call => break result,
-                    Some(write) = filling.next(), if !full => {
+                    Some(write) = filling.queue.recv(), if !full => {
                         filling.add(write, &self.keys);
                         filling.take_queued(&self.keys);
                     }
