@@ -119,9 +119,7 @@ impl Batch {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.operations >= OPERATIONS
-            || self.registrations >= REGISTRATIONS
-            || self.bytes >= BYTES
+        self.operations >= OPERATIONS || self.registrations >= REGISTRATIONS || self.bytes >= BYTES
     }
 
     pub(crate) fn len(&self) -> usize {

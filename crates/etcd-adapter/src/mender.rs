@@ -14,13 +14,8 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    batch::Write,
-    cluster::Cluster,
-    jitter::jittered,
-    leases::Leases,
-    local_registry::LocalRegistry,
-    reconciler::Reconciler,
-    write_queue::Lanes,
+    batch::Write, cluster::Cluster, jitter::jittered, leases::Leases,
+    local_registry::LocalRegistry, reconciler::Reconciler, write_queue::Lanes,
 };
 
 /// Between two rounds if nobody asks for one.

@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::LimitsConfig, engine_session::EngineSessions, events::Events, library::Library,
+    turnstile::Turnstile,
 };
 
 /// What the transport needs from the application.
@@ -43,6 +44,7 @@ pub(crate) struct Gateway {
     library: Library,
     engine_sessions: Arc<EngineSessions>,
     handshakes: Buckets<IpAddr>,
+    turnstile: Turnstile,
     tasks: TaskTracker,
     workers: TaskTracker,
     draining: CancellationToken,
@@ -63,6 +65,7 @@ impl Gateway {
     ) -> Arc<Self> {
         let gateway = Arc::new(Self {
             handshakes: Buckets::new(limits.rates.handshakes),
+            turnstile: Turnstile::new(),
             use_cases,
             limits,
             library,
@@ -86,6 +89,11 @@ impl Gateway {
             Refusal::HandshakeRate.count();
         }
         taken
+    }
+
+    /// Where those who join go one by one.
+    pub(crate) fn turnstile(&self) -> &Turnstile {
+        &self.turnstile
     }
 
     pub(crate) fn connect(&self) -> &Connect {

@@ -30,6 +30,7 @@ mod series;
 mod server;
 mod service;
 mod session;
+mod turnstile;
 mod websocket;
 mod wire;
 

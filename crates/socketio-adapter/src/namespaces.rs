@@ -113,6 +113,7 @@ async fn accept(
     if engine.is_repeated_attempt() && !gateway.takes_handshake(engine.request.client) {
         return Err(refused(ErrorCode::RateLimited));
     }
+    gateway.turnstile().pass().await;
     let credentials = engine.request.credentials(token);
     let connected = gateway.connect().execute(namespace, &credentials, engine.request.client).await;
     let Connected { connection, expires_at, seat } = connected.map_err(|error| {

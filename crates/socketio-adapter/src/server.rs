@@ -9,7 +9,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    task::yield_now,
     time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -41,10 +40,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that wait to be accepted, as far as the system allows (`net.core.somaxconn`). One that
 /// finds no room tries again a second later, which is long for a player who comes back.
 const BACKLOG: u32 = 4096;
-/// A turn of all tasks that takes so long is felt by those who play.
-const BUSY: Duration = Duration::from_millis(2);
-/// How long the next connection waits at most until those before it are through.
-const LONGEST_WAIT: Duration = Duration::from_millis(10);
 /// Largest request head, in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 
@@ -111,8 +106,7 @@ impl SocketIoServer {
                         Refusal::TcpConnections.count();
                         drop(tcp);
                     }
-                    // One by one, so that a crowd that comes in does not hold up who is there.
-                    give_way().await;
+                    gateway.turnstile().pass().await;
                 }
                 Err(error) => {
                     // Mostly too many open files: those that are open go on, and those that wait
@@ -128,18 +122,6 @@ impl SocketIoServer {
         draining.cancel();
         drop(listener);
         drain(&gateway, &connections, &cut, deadline).await;
-    }
-}
-
-/// Lets who is there go first: returns when a turn of all tasks takes no time to speak of.
-async fn give_way() {
-    let begun = Instant::now();
-    loop {
-        let turn = Instant::now();
-        yield_now().await;
-        if turn.elapsed() < BUSY || begun.elapsed() > LONGEST_WAIT {
-            return;
-        }
     }
 }
 

@@ -96,6 +96,7 @@ impl Session {
     /// Joins delivery and tells the client that it is ready. Called once, after the client was
     /// told that it is connected.
     pub(crate) async fn begin(&self, cursor: Option<String>) {
+        self.gateway.turnstile().pass().await;
         let push: Arc<dyn ClientPush> = Arc::clone(&self.push) as _;
         if let Some(at) = self.expires_at {
             self.gateway.expiry().watch(self.connection.id, at, Arc::clone(&push));

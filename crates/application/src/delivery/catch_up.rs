@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use game_realtime_domain::ConnectionId;
+use tokio::task::yield_now;
 
 use super::{Advance, DeliveryGone, DeliveryHandle};
 use crate::ports::{ClientPush, CloseReason, PushOutcome};
@@ -15,6 +16,8 @@ pub(super) async fn run(handle: DeliveryHandle, id: ConnectionId, push: Arc<dyn 
     let deliveries = handle.deliveries();
     let Ok(mut turn) = handle.turn().await else { return };
     loop {
+        // What is new goes first: this goes on when nothing else is left to do.
+        yield_now().await;
         let events = match handle.advance(id, CHUNK).await {
             Ok(Advance::Hand(events)) => events,
             Ok(Advance::Lost) => {

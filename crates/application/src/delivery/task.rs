@@ -98,7 +98,7 @@ const COMMANDS: usize = 1024;
 const UPDATES: usize = 16;
 /// Connections that are handed what they missed at the same time. The others wait for their turn: all
 /// at once would leave live connections what little time remains (`just bench resume`).
-const CATCHING_UP: usize = 4;
+const CATCHING_UP: usize = 1;
 /// An event that is older than this when the feed brings it is late. Longer than any news takes.
 const LATE: Duration = Duration::from_secs(1);
 /// How often a join whose cursor is ahead asks again.
