@@ -1,6 +1,7 @@
 //! A process on a core of its own, and what it costs.
 
 use std::{
+    ffi::OsString,
     fs,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -23,14 +24,32 @@ impl Process {
     /// # Panics
     /// When it does not start.
     pub fn start(program: &str, core: usize, configure: impl FnOnce(&mut Command)) -> Self {
-        let path = sibling(program);
-        let mut command = if can_bind() {
-            let mut taskset = Command::new("taskset");
-            taskset.args(["-c", &core.to_string()]).arg(path);
-            taskset
-        } else {
-            Command::new(path)
-        };
+        Self::launch(&[], program, core, configure)
+    }
+
+    /// As [`start`](Self::start), but everything else on its core goes first: for what runs on
+    /// machines of its own in reality.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_humble(program: &str, core: usize, configure: impl FnOnce(&mut Command)) -> Self {
+        Self::launch(&["nice", "-n", "19"], program, core, configure)
+    }
+
+    fn launch(
+        prefix: &[&str],
+        program: &str,
+        core: usize,
+        configure: impl FnOnce(&mut Command),
+    ) -> Self {
+        let mut line: Vec<OsString> = prefix.iter().map(OsString::from).collect();
+        if can_bind() {
+            line.extend(["taskset", "-c", &core.to_string()].map(OsString::from));
+        }
+        line.push(sibling(program).into());
+        let (first, rest) = line.split_first().expect("at least the program");
+        let mut command = Command::new(first);
+        command.args(rest);
         configure(&mut command);
         Self(command.spawn().unwrap_or_else(|error| panic!("{program} does not start: {error}")))
     }

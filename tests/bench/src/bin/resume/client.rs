@@ -35,6 +35,7 @@ pub(crate) struct Recovery {
 /// What is read of an event.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Event {
+    #[serde(alias = "good_id")]
     pub(crate) message: String,
     pub(crate) cursor: String,
 }
@@ -120,6 +121,11 @@ impl Client {
 
     pub(crate) async fn broadcast(&mut self, message: &str) -> io::Result<()> {
         self.send(&format!(r#"42["core.game.state.broadcast",{{"message":"{message}"}}]"#)).await
+    }
+
+    pub(crate) async fn buy(&mut self, good: &str) -> io::Result<()> {
+        self.send(&format!(r#"42["core.game.state.buy_good",{{"good_id":"{good}","count":1}}]"#))
+            .await
     }
 
     async fn send(&mut self, packet: &str) -> io::Result<()> {

@@ -10,7 +10,8 @@ mod client;
 
 use std::{
     collections::VecDeque,
-    io,
+    env, io,
+    process::Stdio,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +21,7 @@ use std::{
 };
 
 use game_realtime_bench::{
-    process::require_open_files,
+    process::{CLIENTS_CORE, Process, require_open_files},
     rounds,
     server::Server,
     statistics::{Summary, percentile, ratio},
@@ -29,7 +30,7 @@ use game_realtime_bench::{
 use game_realtime_e2e::{Etcd, get, mint};
 use tokio::{
     runtime,
-    task::JoinSet,
+    task::{self, JoinSet},
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
@@ -44,8 +45,8 @@ const GOAL: Duration = Duration::from_secs(2);
 const RETURNING: usize = 1000;
 /// ...each having missed so many events.
 const MISSED_BY_EACH: usize = 1000;
-/// How often the player who stayed says something.
-const PACE: Duration = Duration::from_millis(10);
+/// How often the player who stayed buys something.
+const PACE: Duration = Duration::from_millis(4);
 /// How long that is watched before anybody returns.
 const CALM: Duration = Duration::from_secs(5);
 /// The 99th percentile of that player's latency in that of the calm, at most.
@@ -62,9 +63,13 @@ struct Measured {
     reads: Vec<f64>,
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     require_open_files(RETURNING);
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    if let [port, cursor] = arguments.as_slice() {
+        return crowd(port.parse().expect("a port"), cursor).await;
+    }
     let rounds = rounds(ROUNDS);
     let mut measured = Measured {
         one: Vec::new(),
@@ -90,27 +95,37 @@ async fn measure(measured: &mut Measured) -> io::Result<()> {
     catch_up(port, "returning", &from_start, MISSED).await?;
     measured.one.push(started.elapsed().as_secs_f64() * 1000.0);
 
-    let calm = Player::start(port);
+    let calm = Player::start(port, "who is there in the calm");
     sleep(CALM).await;
     measured.calm_p99.push(p99(calm.stop()));
 
-    let player = Player::start(port);
+    let player = Player::start(port, "who stayed");
     let reads_before = ranges(&etcd).await;
+    let mut crowd = Process::start_humble("resume", CLIENTS_CORE, |command| {
+        command.args([&port.to_string(), &from_late]).stdout(Stdio::piped());
+    });
     let started = Instant::now();
-    let mut storm = JoinSet::new();
-    for number in 0..RETURNING {
-        let cursor = from_late.clone();
-        storm.spawn(async move {
-            catch_up(port, &format!("player {number}"), &cursor, MISSED_BY_EACH).await
-        });
-    }
-    for returned in storm.join_all().await {
-        returned?;
-    }
+    let returned = task::spawn_blocking(move || crowd.child().wait()).await??;
+    assert!(returned.success(), "see above why");
     measured.storm.push(started.elapsed().as_secs_f64() * 1000.0);
     measured.storm_p99.push(p99(player.stop()));
     measured.reads.push(ranges(&etcd).await - reads_before);
     Ok(())
+}
+
+/// All who return, in a process that gets what time the others leave: in reality they have machines
+/// of their own.
+async fn crowd(port: u16, cursor: &str) {
+    let mut crowd = JoinSet::new();
+    for number in 0..RETURNING {
+        let cursor = cursor.to_owned();
+        crowd.spawn(async move {
+            catch_up(port, &format!("player {number}"), &cursor, MISSED_BY_EACH).await
+        });
+    }
+    for returned in crowd.join_all().await {
+        returned.expect("everything that was missed");
+    }
 }
 
 /// Fills the log with what will have been missed. Returns the cursors before all of it and before
@@ -147,19 +162,19 @@ async fn catch_up(port: u16, user: &str, cursor: &str, missed: usize) -> io::Res
     Ok(())
 }
 
-/// A player who says something at a steady pace, in a thread and with a connection of their own.
+/// A player who buys something at a steady pace, in a thread and with a connection of their own.
 struct Player {
     stopped: Arc<AtomicBool>,
     thread: thread::JoinHandle<io::Result<Vec<f64>>>,
 }
 
 impl Player {
-    fn start(port: u16) -> Self {
+    fn start(port: u16, user: &'static str) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stopped);
         let thread = thread::spawn(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(play(port, || told.load(Ordering::Relaxed)))
+            runtime.block_on(play(port, user, || told.load(Ordering::Relaxed)))
         });
         Self { stopped, thread }
     }
@@ -171,10 +186,11 @@ impl Player {
     }
 }
 
-/// Says something until told to stop, whether or not what was said before has come back. What it took
-/// is counted from when it should have been said.
-async fn play(port: u16, is_done: impl Fn() -> bool) -> io::Result<Vec<f64>> {
-    let mut player = Client::join(port, &mint("who stayed"), None).await?;
+/// Buys something until told to stop, whether or not what was bought before has come. That is the same
+/// work in the calm and in the storm: one recipient, and nothing that etcd has to read. What it took is
+/// counted from when it should have been bought.
+async fn play(port: u16, user: &str, is_done: impl Fn() -> bool) -> io::Result<Vec<f64>> {
+    let mut player = Client::join(port, &mint(user), None).await?;
     player.ready().await?;
     let mut pace = interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -183,12 +199,12 @@ async fn play(port: u16, is_done: impl Fn() -> bool) -> io::Result<Vec<f64>> {
     while !is_done() {
         tokio::select! {
             due = pace.tick() => {
-                player.broadcast("live").await?;
+                player.buy("live").await?;
                 on_the_way.push_back(due);
             }
             event = player.event() => {
                 event?;
-                let due = on_the_way.pop_front().expect("only this player speaks");
+                let due = on_the_way.pop_front().expect("only this player buys for this user");
                 milliseconds.push(due.elapsed().as_secs_f64() * 1000.0);
             }
         }
