@@ -43,6 +43,7 @@ pub struct Settings {
     lines: Vec<(String, String)>,
     small_disk: Option<(PathBuf, usize)>,
     open_files: Option<usize>,
+    counted: Option<PathBuf>,
 }
 
 impl Settings {
@@ -50,15 +51,21 @@ impl Settings {
     #[must_use]
     pub fn new(store: &Store) -> Self {
         let (port, admin_port) = (free_port(), free_port());
-        let settings =
-            Self { port, admin_port, lines: Vec::new(), small_disk: None, open_files: None }
-                .with("http.host", "127.0.0.1")
-                .with_toml("http.port", &port.to_string())
-                .with("admin.host", "127.0.0.1")
-                .with_toml("admin.port", &admin_port.to_string())
-                .with("auth.jwt.secret", SECRET)
-                .with("log.level", "info")
-                .without_rates();
+        let settings = Self {
+            port,
+            admin_port,
+            lines: Vec::new(),
+            small_disk: None,
+            open_files: None,
+            counted: None,
+        }
+        .with("http.host", "127.0.0.1")
+        .with_toml("http.port", &port.to_string())
+        .with("admin.host", "127.0.0.1")
+        .with_toml("admin.port", &admin_port.to_string())
+        .with("auth.jwt.secret", SECRET)
+        .with("log.level", "info")
+        .without_rates();
         match store {
             Store::Memory => settings.with("embedded.path", ":memory:"),
             Store::File(path) => settings.with("embedded.path", &path.to_string_lossy()),
@@ -120,6 +127,14 @@ impl Settings {
         self
     }
 
+    /// Has the instructions counted that the process carries out, in user mode and on one worker. What
+    /// valgrind found is in `file` once the process has ended.
+    #[must_use]
+    pub fn with_counted_instructions(mut self, file: &Path) -> Self {
+        self.counted = Some(file.to_owned());
+        self
+    }
+
     /// The public port.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -136,6 +151,13 @@ impl Settings {
         if let Some(count) = self.open_files {
             let mut command = Command::new("sh");
             command.args(["-c", &format!("ulimit -n {count} && exec \"$0\" \"$@\"")]).arg(binary());
+            return command;
+        }
+        if let Some(file) = &self.counted {
+            let mut command = Command::new("valgrind");
+            command.args(["--quiet", "--tool=callgrind"]);
+            command.arg(format!("--callgrind-out-file={}", file.display()));
+            command.arg(binary()).env("TOKIO_WORKER_THREADS", "1");
             return command;
         }
         let Some((directory, bytes)) = &self.small_disk else { return Command::new(binary()) };
