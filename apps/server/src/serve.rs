@@ -4,7 +4,10 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use game_realtime_admin_adapter::{self as admin, Metrics, Readiness};
-use game_realtime_application::ports::{Clock as _, IdGenerator as _};
+use game_realtime_application::{
+    ports::{Clock as _, IdGenerator as _},
+    trace::Traces,
+};
 use game_realtime_domain::NodeId;
 use game_realtime_socketio_adapter::SocketIoServer;
 use tokio::{
@@ -45,7 +48,9 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let store = Store::open(&config, node_id).await?;
     let tasks = TaskTracker::new();
     let delivery_stop = CancellationToken::new();
-    let use_cases = wiring::use_cases(&config, &store, node_id, &tasks, delivery_stop.clone())?;
+    let traces = Traces::off();
+    let use_cases =
+        wiring::use_cases(&config, &store, node_id, &traces, &tasks, delivery_stop.clone())?;
     let delivery = use_cases.delivery.clone();
     let server = SocketIoServer::bind(&config.http, config.limits.clone(), use_cases)
         .await

@@ -8,6 +8,7 @@ use game_realtime_application::{
     limits::{Admission, EventBudgets},
     ports::{Clock, ConnectionRepository, EventFeed, EventRepository, IdGenerator, StoreHealth},
     start_delivery,
+    trace::Traces,
     use_cases::{Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
 };
 use game_realtime_domain::NodeId;
@@ -126,6 +127,7 @@ pub(crate) fn use_cases(
     config: &Config,
     store: &Store,
     node_id: NodeId,
+    traces: &Traces,
     tasks: &TaskTracker,
     stop: CancellationToken,
 ) -> anyhow::Result<UseCases> {
@@ -147,6 +149,7 @@ pub(crate) fn use_cases(
             ahead_timeout: AHEAD_TIMEOUT,
             isolation_grace: store.isolation_grace,
         },
+        traces.clone(),
         tasks,
         stop.clone(),
     );
@@ -177,5 +180,6 @@ pub(crate) fn use_cases(
         delivery,
         expiry,
         event_timeout: store.event_timeout,
+        traces: traces.clone(),
     })
 }
