@@ -36,6 +36,7 @@ impl Span {
     }
 
     /// A part of the step that the current task carries out.
+    #[inline]
     pub fn of_current(name: &'static str, kind: SpanKind) -> Self {
         CURRENT.try_with(|step| step.child(name, kind)).unwrap_or(Self::none())
     }
@@ -60,11 +61,13 @@ impl Span {
     }
 
     /// The first span of a trace of its own, for what is done for several traced events at once.
+    #[inline]
     pub fn aside(&self, name: &'static str, kind: SpanKind) -> Self {
         let Some(Recording { tracer, .. }) = self.0.as_deref() else { return Self::none() };
         Self::new(tracer, (tracer.root(), None), name, kind, Instant::now())
     }
 
+    #[cold]
     fn child(
         tracer: &Arc<dyn Tracer>,
         parent: TraceContext,
@@ -77,6 +80,7 @@ impl Span {
         Self::new(tracer, (context, Some(parent)), name, kind, Instant::now())
     }
 
+    #[cold]
     fn new(
         tracer: &Arc<dyn Tracer>,
         (context, parent): (TraceContext, Option<SpanParent>),
@@ -100,24 +104,28 @@ impl Span {
 
     /// Whether it will be recorded.
     #[must_use]
+    #[inline]
     pub const fn is_recording(&self) -> bool {
         self.0.is_some()
     }
 
     /// What has to travel with an event for others to go on with it.
     #[must_use]
+    #[inline]
     pub fn context(&self) -> Option<TraceContext> {
         self.0.as_deref().map(|recording| recording.span.context)
     }
 
     /// Says something of it. Each name once.
+    #[inline]
     pub fn set(&mut self, name: &'static str, value: impl Into<SpanValue>) {
         if let Some(recording) = self.0.as_deref_mut() {
-            recording.span.attributes.push((name, value.into()));
+            recording.set(name, value.into());
         }
     }
 
     /// Says that it has to do with a span of another trace.
+    #[inline]
     pub fn link(&mut self, to: Option<TraceContext>) {
         if let Some(recording) = self.0.as_deref_mut() {
             recording.span.link = to;
@@ -125,6 +133,7 @@ impl Span {
     }
 
     /// Says that it failed, and why, in a word.
+    #[inline]
     pub fn fail(&mut self, why: &'static str) {
         if let Some(recording) = self.0.as_deref_mut() {
             recording.span.failure = Some(why);
@@ -149,12 +158,25 @@ impl Step {
     }
 }
 
+impl Recording {
+    #[cold]
+    fn set(&mut self, name: &'static str, value: SpanValue) {
+        self.span.attributes.push((name, value));
+    }
+
+    #[cold]
+    fn end(self) {
+        let Self { tracer, mut span } = self;
+        span.ended = Instant::now();
+        tracer.record(span);
+    }
+}
+
 impl Drop for Span {
+    #[inline]
     fn drop(&mut self) {
         if let Some(recording) = self.0.take() {
-            let Recording { tracer, mut span } = *recording;
-            span.ended = Instant::now();
-            tracer.record(span);
+            recording.end();
         }
     }
 }

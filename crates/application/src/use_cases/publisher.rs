@@ -100,8 +100,10 @@ impl Publisher {
         };
         let mut event = NewEvent::encode(event, request_id)?;
         event.trace = span.context();
-        span.set("event.id", event.event.id.0);
-        span.set("event.type", P::TYPE.as_str());
+        if span.is_recording() {
+            span.set("event.id", event.event.id.0);
+            span.set("event.type", P::TYPE.as_str());
+        }
         debug!(
             connection.id = %sender.id,
             event.id = %event.event.id.0,
