@@ -18,6 +18,12 @@ impl Clock for SystemClock {
     }
 }
 
+/// The same as finely as the system tells it, for what is compared within a millisecond.
+#[expect(clippy::disallowed_methods, reason = "this file is the only one that reads a clock")]
+pub(crate) fn system_time() -> SystemTime {
+    SystemTime::now()
+}
+
 /// Makes UUIDs of version 7: the millisecond, then 74 random bits. No state, so no lock.
 pub(crate) struct UuidV7Generator;
 

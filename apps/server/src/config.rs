@@ -40,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) events: EventsConfig,
     pub(crate) shutdown: ShutdownConfig,
     pub(crate) log: LogConfig,
+    pub(crate) telemetry: TelemetryConfig,
 }
 
 /// The `store` section.
@@ -128,6 +129,13 @@ pub(crate) enum LogFormat {
     Json,
     /// For people.
     Pretty,
+}
+
+/// The `telemetry` section.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TelemetryConfig {
+    pub(crate) traces: game_realtime_otlp_adapter::Config,
 }
 
 fn event_types<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventType>, D::Error> {

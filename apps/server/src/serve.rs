@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use game_realtime_admin_adapter::{self as admin, Metrics, Readiness};
 use game_realtime_application::ports::{Clock as _, IdGenerator as _};
 use game_realtime_domain::NodeId;
+use game_realtime_otlp_adapter::OtlpExport;
 use game_realtime_socketio_adapter::SocketIoServer;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -42,10 +43,13 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
         admin::bind(&config.admin).await.map_err(|error| not_bound("admin.port", &error))?;
     let admin_address = admin_listener.local_addr();
 
+    let export = wiring::start_export(&config, node_id)?;
+    let traces = export.as_ref().map(OtlpExport::traces).unwrap_or_default();
     let store = Store::open(&config, node_id).await?;
     let tasks = TaskTracker::new();
     let delivery_stop = CancellationToken::new();
-    let use_cases = wiring::use_cases(&config, &store, node_id, &tasks, delivery_stop.clone())?;
+    let use_cases =
+        wiring::use_cases(&config, &store, node_id, &traces, &tasks, delivery_stop.clone())?;
     let delivery = use_cases.delivery.clone();
     let server = SocketIoServer::bind(&config.http, config.limits.clone(), use_cases)
         .await
@@ -72,7 +76,13 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
         tasks.wait().await;
         closed
     };
-    match timeout_at(deadline, closed).await {
+    let exported = async {
+        if let Some(export) = export {
+            export.close(deadline).await;
+        }
+    };
+    let (closed, ()) = tokio::join!(timeout_at(deadline, closed), exported);
+    match closed {
         Ok(closed) => closed?,
         Err(_elapsed) => warn!("the store did not close in time"),
     }

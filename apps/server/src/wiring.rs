@@ -8,17 +8,19 @@ use game_realtime_application::{
     limits::{Admission, EventBudgets},
     ports::{Clock, ConnectionRepository, EventFeed, EventRepository, IdGenerator, StoreHealth},
     start_delivery,
+    trace::Traces,
     use_cases::{Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
 };
 use game_realtime_domain::NodeId;
 use game_realtime_embedded_adapter::{self as embedded, EmbeddedStore, OpenError};
 use game_realtime_etcd_adapter::{self as etcd, EtcdStore};
 use game_realtime_identity_adapter::start_verifier;
+use game_realtime_otlp_adapter::{OtlpExport, Source};
 use game_realtime_socketio_adapter::{Events, UseCases};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    clock::{SystemClock, UuidV7Generator},
+    clock::{SystemClock, UuidV7Generator, system_time},
     config::{Backend, Config},
     usage_error::UsageError,
 };
@@ -118,6 +120,19 @@ impl Store {
     }
 }
 
+/// Starts the export of traces, if the configuration asks for it.
+///
+/// # Errors
+/// When its endpoint cannot be used.
+pub(crate) fn start_export(
+    config: &Config,
+    node_id: NodeId,
+) -> Result<Option<OtlpExport>, UsageError> {
+    let source = Source { node_id, version: env!("CARGO_PKG_VERSION"), now: system_time };
+    OtlpExport::start(&config.telemetry.traces, source)
+        .map_err(|error| UsageError::new(error.to_string()))
+}
+
 /// Builds the use cases on a store. `tasks` and `stop` own and end what runs beside them.
 ///
 /// # Errors
@@ -126,6 +141,7 @@ pub(crate) fn use_cases(
     config: &Config,
     store: &Store,
     node_id: NodeId,
+    traces: &Traces,
     tasks: &TaskTracker,
     stop: CancellationToken,
 ) -> anyhow::Result<UseCases> {
@@ -147,6 +163,7 @@ pub(crate) fn use_cases(
             ahead_timeout: AHEAD_TIMEOUT,
             isolation_grace: store.isolation_grace,
         },
+        traces.clone(),
         tasks,
         stop.clone(),
     );
@@ -177,5 +194,6 @@ pub(crate) fn use_cases(
         delivery,
         expiry,
         event_timeout: store.event_timeout,
+        traces: traces.clone(),
     })
 }

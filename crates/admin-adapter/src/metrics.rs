@@ -151,6 +151,10 @@ fn describe() {
         "game_realtime_commit_queue_writes",
         "Writes that wait for the next transaction, by lane."
     );
+    describe_counter!(
+        "game_realtime_trace_spans_total",
+        "Spans of traced events, by whether the collector got them."
+    );
     describe_gauge!("game_realtime_ready", "1 if the node was ready when last asked, else 0.");
     describe_gauge!("game_realtime_build_info", "Always 1; the version is a label.");
     describe_etcd();
@@ -188,6 +192,9 @@ fn register() {
     }
     for outcome in ["loaded", "failed"] {
         counter!("game_realtime_jwks_reloads_total", "outcome" => outcome).absolute(0);
+    }
+    for outcome in ["exported", "failed", "dropped"] {
+        counter!("game_realtime_trace_spans_total", "outcome" => outcome).absolute(0);
     }
     for refusal in Refusal::ALL {
         counter!("game_realtime_refusals_total", "reason" => refusal.as_str()).absolute(0);

@@ -22,7 +22,8 @@ pub use task::{DeliveryConfig, DeliveryGone, DeliveryHandle, start, start_seeded
 
 use crate::{
     Timeline, TimelineLimits,
-    ports::{ClientPush, CloseReason, FeedUpdate, History, PushOutcome},
+    ports::{ClientPush, CloseReason, FeedUpdate, History, PushOutcome, SpanKind},
+    trace::Traces,
 };
 use deliveries::Deliveries;
 use roster::{Place, Roster};
@@ -38,6 +39,7 @@ pub struct Delivery {
     limits: TimelineLimits,
     roster: Roster,
     deliveries: Deliveries,
+    traces: Traces,
 }
 
 /// How a connection came back.
@@ -112,7 +114,14 @@ impl Delivery {
             limits,
             roster: Roster::default(),
             deliveries: Deliveries::new(),
+            traces: Traces::off(),
         }
+    }
+
+    /// The same, with the deliveries of traced events as steps of their traces.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// Takes new events from the feed and pushes each to the live connections it concerns.
@@ -122,10 +131,14 @@ impl Delivery {
         // Several events make one write per connection.
         let mut queued = Vec::new();
         let several = update.events.len() > 1;
+        // They end when everything is written.
+        let mut spans = Vec::new();
         for event in update.events {
             let before = self.timeline.head();
             let outgoing = OutgoingEvent::new(event, self.timeline.epoch());
             let Some(outgoing) = self.timeline.append(outgoing) else { continue };
+            let trace = outgoing.event().trace;
+            let mut span = self.traces.resume(trace, "delivery.event.deliver", SpanKind::Consumer);
             let mut delivered = 0;
             let mut refused = Vec::new();
             self.roster.for_each_live(&outgoing.event().route, |id, push| {
@@ -140,6 +153,13 @@ impl Delivery {
                     PushOutcome::Gone => {}
                 }
             });
+            if span.is_recording() {
+                span.set("event.id", outgoing.event().event.id.0);
+                span.set("event.type", outgoing.event().event.payload.event_type.as_str());
+                span.set("delivery.recipients", delivered);
+                span.set("delivery.behind", u64::try_from(refused.len()).unwrap_or(u64::MAX));
+                spans.push(span);
+            }
             for (id, push) in refused {
                 self.roster.fall_behind(id, before);
                 behind.push(Behind { id, push });

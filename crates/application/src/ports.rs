@@ -9,6 +9,7 @@ mod event_repository;
 mod identity_verifier;
 mod store_error;
 mod store_health;
+mod tracer;
 
 pub use client_push::{ClientPush, CloseReason, ConnectionGone, PushOutcome};
 pub use clock::{Clock, IdGenerator};
@@ -20,3 +21,4 @@ pub use identity_verifier::{
 };
 pub use store_error::{StoreError, StoreErrorKind};
 pub use store_health::StoreHealth;
+pub use tracer::{RecordedSpan, SpanKind, SpanParent, SpanValue, Tracer};

@@ -7,6 +7,8 @@ use game_realtime_domain::{
 };
 use uuid::Uuid;
 
+use crate::trace::TraceContext;
+
 /// A payload in its stored and wire form: one JSON object. Encoded once, when it is published,
 /// and never decoded again by the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub struct NewEvent {
     pub receipt: Option<RequestReceipt>,
     /// The player whose open connections are counted in the commit.
     pub presence_of: Option<UserId>,
+    /// Kept with the event, for those who deliver it; `None` if it is not traced.
+    pub trace: Option<TraceContext>,
 }
 
 /// An event that is committed: it has its place in the order.
@@ -73,6 +77,8 @@ pub struct PositionedEvent {
     pub event: RecordedEvent,
     /// Whom it concerns.
     pub route: Route,
+    /// What its delivery is a part of; `None` if it is not traced.
+    pub trace: Option<TraceContext>,
 }
 
 impl NewEvent {
@@ -94,6 +100,7 @@ impl NewEvent {
             route: event.payload.route(event.namespace, &event.sender),
             presence_of: event.payload.presence_of().cloned(),
             receipt,
+            trace: None,
             event: Event {
                 id: event.id,
                 namespace: event.namespace,

@@ -48,6 +48,7 @@ fn event(position: Position, route: Route, created_at: Timestamp) -> PositionedE
             payload: EncodedPayload { event_type: EventType::Broadcast, json: "{}".into() },
         },
         route,
+        trace: None,
     }
 }
 

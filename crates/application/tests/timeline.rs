@@ -34,6 +34,7 @@ fn event(position: Position, created_at: u64, size: usize) -> PositionedEvent {
             },
         },
         route: Route::Namespace(Namespace::Private),
+        trace: None,
     }
 }
 

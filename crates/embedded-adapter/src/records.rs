@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use game_realtime_application::{EncodedPayload, NewEvent, PositionedEvent, RecordedEvent};
+use game_realtime_application::{
+    EncodedPayload, NewEvent, PositionedEvent, RecordedEvent, trace::TraceContext,
+};
 use game_realtime_domain::{
     ConnectionId, Event, EventId, EventType, Namespace, Recipient, Route, Sender, Timestamp, UserId,
 };
@@ -29,6 +31,10 @@ struct EventRecord<'a> {
     route: RouteRecord<'a>,
     #[serde(borrow)]
     payload: &'a RawValue,
+    /// Only of an event that is traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "TraceContext::if_valid")]
+    traceparent: Option<TraceContext>,
 }
 
 /// Whom an event concerns.
@@ -75,6 +81,7 @@ pub(crate) fn encode_event(new: &NewEvent) -> Result<Vec<u8>, serde_json::Error>
             Route::Two(first, second) => RouteRecord::Recipients(vec![first.into(), second.into()]),
         },
         payload: serde_json::from_str(&new.event.payload.json)?,
+        traceparent: new.trace,
     })
 }
 
@@ -110,6 +117,7 @@ pub(crate) fn decode_event(number: u64, record: &[u8]) -> Result<PositionedEvent
             payload: EncodedPayload { event_type, json: Arc::from(record.payload.get()) },
         }),
         route,
+        trace: record.traceparent,
     })
 }
 

@@ -11,7 +11,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use game_realtime_application::ports::{AppendError, Appended, Clock, StoreError};
+use game_realtime_application::{
+    ports::{AppendError, Appended, Clock, SpanKind, StoreError},
+    trace::Span,
+};
 use game_realtime_domain::{Cursor, Epoch};
 use tokio::{
     sync::{mpsc, watch},
@@ -116,17 +119,22 @@ impl Writer {
     }
 
     /// Commits a batch, then answers for every event of it.
-    fn commit(&mut self, appends: Vec<Append>) {
+    fn commit(&mut self, mut appends: Vec<Append>) {
         let started = Instant::now();
+        let mut span = begin(&mut appends);
         let written = match self.write(&appends, false) {
             Ok(written) => written,
             Err(fault) => {
-                for append in appends {
+                let error = StoreError::from(fault.clone());
+                span.fail(error.kind.as_str());
+                for mut append in appends {
+                    append.span.fail(error.kind.as_str());
                     append.answer.send(Err(StoreError::from(fault.clone()).into())).ok();
                 }
                 return;
             }
         };
+        drop(span);
         let committed = written.last_event.saturating_sub(*self.head.borrow());
         if committed > 0 {
             metrics::histogram!("game_realtime_commit_seconds").record(started.elapsed());
@@ -174,6 +182,20 @@ impl Writer {
             later
         });
     }
+}
+
+/// The step of committing these, if one of them is traced: of a trace of its own, to which those of
+/// the events have links.
+fn begin(appends: &mut [Append]) -> Span {
+    let mut span = Span::none();
+    for append in appends.iter_mut().filter(|append| append.span.is_recording()) {
+        if !span.is_recording() {
+            span = append.span.aside("embedded.transaction.commit", SpanKind::Internal);
+        }
+        append.span.link(span.context());
+    }
+    span.set("transaction.writes", u64::try_from(appends.len()).unwrap_or(u64::MAX));
+    span
 }
 
 fn report_up(up: bool) {

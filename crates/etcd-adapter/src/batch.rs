@@ -8,7 +8,8 @@ use etcd_client::{
 };
 use game_realtime_application::{
     NewEvent,
-    ports::{AppendError, Appended, StoreError},
+    ports::{AppendError, Appended, SpanKind, StoreError},
+    trace::Span,
 };
 use game_realtime_domain::{Connection, Cursor, Epoch, NodeId, Position};
 use tokio::sync::oneshot;
@@ -35,9 +36,19 @@ const REGISTRATIONS: usize = 32;
 
 /// Something to be written, and who waits for it.
 pub(crate) enum Write {
-    Append { event: Box<NewEvent>, answer: oneshot::Sender<Result<Appended, AppendError>> },
-    Register { connection: Connection, answer: oneshot::Sender<Result<(), StoreError>> },
-    Unregister { connection: Connection, answer: oneshot::Sender<Result<(), StoreError>> },
+    Append {
+        event: Box<NewEvent>,
+        span: Span,
+        answer: oneshot::Sender<Result<Appended, AppendError>>,
+    },
+    Register {
+        connection: Connection,
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    },
+    Unregister {
+        connection: Connection,
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    },
 }
 
 impl Write {
@@ -50,10 +61,21 @@ impl Write {
         }
     }
 
+    /// Leaves it undone.
+    pub(crate) fn abandon(self) {
+        match self {
+            Self::Append { mut span, .. } => span.fail("abandoned"),
+            Self::Register { .. } | Self::Unregister { .. } => {}
+        }
+    }
+
     pub(crate) fn fail(self, error: StoreError) {
         // Whoever no longer waits needs no answer.
         match self {
-            Self::Append { answer, .. } => drop(answer.send(Err(error.into()))),
+            Self::Append { mut span, answer, .. } => {
+                span.fail(error.kind.as_str());
+                drop(answer.send(Err(error.into())));
+            }
             Self::Register { answer, .. } | Self::Unregister { answer, .. } => {
                 drop(answer.send(Err(error)));
             }
@@ -69,6 +91,8 @@ pub(crate) struct Batch {
     bytes: usize,
     receipts: usize,
     registrations: usize,
+    /// Whether one of its events is traced.
+    traced: bool,
     /// Keys that must not be written twice: etcd refuses a transaction that does.
     keys: HashSet<String>,
 }
@@ -104,7 +128,10 @@ impl Batch {
             return Err(write);
         }
         match &write {
-            Write::Append { event, .. } => self.receipts += usize::from(event.receipt.is_some()),
+            Write::Append { event, span, .. } => {
+                self.receipts += usize::from(event.receipt.is_some());
+                self.traced |= span.is_recording();
+            }
             Write::Register { .. } | Write::Unregister { .. } => self.registrations += 1,
         }
         self.operations += operations;
@@ -124,6 +151,25 @@ impl Batch {
 
     pub(crate) fn len(&self) -> usize {
         self.writes.len()
+    }
+
+    /// The step of writing it, if one of its events is traced: of a trace of its own, to which
+    /// those of the events have links.
+    pub(crate) fn begin(&mut self, lane: &'static str) -> Span {
+        let mut span = Span::none();
+        if !self.traced {
+            return span;
+        }
+        for write in &mut self.writes {
+            let Write::Append { span: append, .. } = write else { continue };
+            if !span.is_recording() {
+                span = append.aside("etcd.transaction.commit", SpanKind::Client);
+            }
+            append.link(span.context());
+        }
+        span.set("transaction.writes", u64::try_from(self.writes.len()).unwrap_or(u64::MAX));
+        span.set("transaction.lane", lane);
+        span
     }
 
     /// How many of its events bring a receipt.
@@ -174,8 +220,10 @@ impl Batch {
         for (place, (write, part)) in self.writes.into_iter().zip(parts).enumerate() {
             let part: Vec<_> = responses.by_ref().take(part).collect();
             match write {
-                Write::Append { event, answer } => {
+                Write::Append { event, mut span, answer } => {
                     let result = appended(&event, index(place), revision, epoch, part);
+                    span.set("etcd.revision", revision);
+                    drop(span);
                     answer
                         .send(result.map_err(|error| match error {
                             AnswerError::Conflict => AppendError::IdempotencyConflict,

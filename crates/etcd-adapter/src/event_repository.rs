@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use game_realtime_application::{
     NewEvent, PositionedEvent,
-    ports::{AppendError, Appended, EventRepository, StoreError},
+    ports::{AppendError, Appended, EventRepository, SpanKind, StoreError},
+    trace::Span,
 };
 use game_realtime_domain::EventType;
 use tokio::sync::oneshot;
@@ -22,9 +23,13 @@ const OVERLAP: usize = 32;
 
 #[async_trait]
 impl EventRepository for EtcdEventRepository {
-    async fn append(&self, event: NewEvent) -> Result<Appended, AppendError> {
+    async fn append(&self, mut event: NewEvent) -> Result<Appended, AppendError> {
+        // Deliveries are parts of it. It goes with the write: what became of that is what it tells,
+        // even if nobody waits any more.
+        let span = Span::of_current("etcd.event.append", SpanKind::Producer);
+        event.trace = span.context().or(event.trace);
         let (answer, written) = oneshot::channel();
-        let write = Write::Append { event: Box::new(event), answer };
+        let write = Write::Append { event: Box::new(event), span, answer };
         self.writes.write(write, written).await?
     }
 

@@ -1,6 +1,8 @@
 //! What is stored under the keys: JSON, so that an operator can read it with `etcdctl`.
 
-use game_realtime_application::{EncodedPayload, NewEvent, PositionedEvent, RequestReceipt};
+use game_realtime_application::{
+    EncodedPayload, NewEvent, PositionedEvent, RequestReceipt, trace::TraceContext,
+};
 use game_realtime_domain::{
     Connection, ConnectionId, Event, EventId, Namespace, NodeId, Position, Sender, Timestamp,
     UserId,
@@ -19,6 +21,10 @@ struct EventRecord<'a> {
     created_at: Timestamp,
     #[serde(borrow)]
     payload: &'a RawValue,
+    /// Only of an event that is traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "TraceContext::if_valid")]
+    traceparent: Option<TraceContext>,
 }
 
 /// What is known of a request that was committed.
@@ -60,6 +66,7 @@ pub(crate) fn encode_event(new: &NewEvent) -> Result<Vec<u8>, serde_json::Error>
         sender: event.sender.clone(),
         created_at: event.created_at,
         payload: serde_json::from_str(&event.payload.json)?,
+        traceparent: new.trace,
     })
 }
 
@@ -82,6 +89,7 @@ pub(crate) fn decode_event(
             },
         },
         route: key.route,
+        trace: record.traceparent,
     })
 }
 
@@ -151,22 +159,52 @@ mod tests {
         NewEvent::encode(event, Some(request_id)).unwrap()
     }
 
-    #[test]
-    fn the_stored_format_of_an_event() {
-        let new = new_event();
-        let stored = encode_event(&new).unwrap();
-        insta::assert_snapshot!(String::from_utf8(stored.clone()).unwrap(), @r#"{"id":"00000000-0000-0000-0000-000000000003","sender":{"user_id":"alice","connection_id":"00000000-0000-0000-0000-000000000001"},"created_at":1795000000123,"payload":{"message":"hé\"llo"}}"#);
-        let key = EventKey {
+    fn key() -> EventKey {
+        EventKey {
             event_type: EventType::Broadcast,
             stamp: 5,
             node: 1,
             index: 2,
             namespace: Namespace::Private,
             route: Route::Namespace(Namespace::Private),
-        };
-        let read = decode_event(key, 7, &stored).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_stored_format_of_an_event() {
+        let new = new_event();
+        let stored = encode_event(&new).unwrap();
+        insta::assert_snapshot!(String::from_utf8(stored.clone()).unwrap(), @r#"{"id":"00000000-0000-0000-0000-000000000003","sender":{"user_id":"alice","connection_id":"00000000-0000-0000-0000-000000000001"},"created_at":1795000000123,"payload":{"message":"hé\"llo"}}"#);
+        let read = decode_event(key(), 7, &stored).unwrap();
         assert_eq!(read.event, new.event);
         assert_eq!(read.position, Position::new(7, 2));
+        assert_eq!(read.trace, None);
+    }
+
+    #[test]
+    fn the_stored_format_of_a_traced_event() {
+        let mut new = new_event();
+        new.trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().ok();
+        let stored = String::from_utf8(encode_event(&new).unwrap()).unwrap();
+        insta::assert_snapshot!(stored, @r#"{"id":"00000000-0000-0000-0000-000000000003","sender":{"user_id":"alice","connection_id":"00000000-0000-0000-0000-000000000001"},"created_at":1795000000123,"payload":{"message":"hé\"llo"},"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}"#);
+        let read = decode_event(key(), 7, stored.as_bytes()).unwrap();
+        assert_eq!((read.event, read.trace), (new.event, new.trace));
+        assert!(read.trace.is_some());
+    }
+
+    #[test]
+    fn an_event_is_read_whatever_else_is_in_its_record() {
+        let stored = String::from_utf8(encode_event(&new_event()).unwrap()).unwrap();
+        let expected = decode_event(key(), 7, stored.as_bytes()).unwrap();
+        for more in [
+            r#""traceparent":null"#,
+            r#""traceparent":{"version":1}"#,
+            r#""traceparent":"01-x""#,
+            r#""of_a_later_version":[1]"#,
+        ] {
+            let stored = stored.replacen('{', &format!("{{{more},"), 1);
+            assert_eq!(decode_event(key(), 7, stored.as_bytes()).unwrap(), expected, "{more}");
+        }
     }
 
     #[test]

@@ -13,7 +13,10 @@ use std::{
 };
 
 use etcd_client::{Txn, TxnResponse};
-use game_realtime_application::ports::StoreError;
+use game_realtime_application::{
+    ports::{StoreError, StoreErrorKind},
+    trace::Span,
+};
 use game_realtime_domain::{Connection, Epoch, NodeId};
 use tokio::{
     sync::mpsc,
@@ -83,7 +86,9 @@ impl Filling {
     }
 
     fn add(&mut self, write: Write, keys: &Keys) {
-        if !write.is_abandoned() {
+        if write.is_abandoned() {
+            write.abandon();
+        } else {
             self.held_back = self.batch.add(write, keys).err();
         }
     }
@@ -125,7 +130,7 @@ impl Writer {
             // Those who were answered together write again together: let them.
             yield_now().await;
             filling.take_queued(&self.keys);
-            let batch = filling.take(&self.keys);
+            let mut batch = filling.take(&self.keys);
             #[expect(clippy::cast_precision_loss, reason = "the queue is bounded")]
             metrics::gauge!("game_realtime_commit_queue_writes", "lane" => self.lane)
                 .set(filling.queue.len() as f64);
@@ -134,12 +139,14 @@ impl Writer {
             }
             let started = Instant::now();
             let size = batch.len();
+            let span = batch.begin(self.lane);
             match self.write(&batch, &mut filling).await {
                 Ok((response, Prepared { encoded, epoch })) => {
+                    drop(span);
                     batch.answer(&response, encoded.parts, &epoch);
                     self.record(started.elapsed(), size);
                 }
-                Err(failure) => self.fail(batch, failure),
+                Err(failure) => self.fail(batch, span, failure),
             }
         }
     }
@@ -215,22 +222,22 @@ impl Writer {
         Ok(())
     }
 
-    fn fail(&self, batch: Batch, failure: Failure) {
+    fn fail(&self, batch: Batch, mut span: Span, failure: Failure) {
         metrics::gauge!("game_realtime_store_up").set(0.0);
         let (message, corrupt) = match failure {
             Failure::Call(error) => (StoreError::from(error).source.to_string(), false),
             Failure::Store(error) => (error.source.to_string(), false),
             Failure::Encode(error) => (error.to_string(), true),
         };
+        let kind = if corrupt { StoreErrorKind::Corrupt } else { StoreErrorKind::Unavailable };
+        span.fail(kind.as_str());
+        drop(span);
         if corrupt || !self.failing.swap(true, Ordering::Relaxed) {
             warn!(error = message, writes = batch.len(), "transaction failed");
         } else {
             debug!(error = message, writes = batch.len(), "transaction failed again");
         }
-        batch.fail(|| {
-            let source = Described(message.clone());
-            if corrupt { StoreError::corrupt(source) } else { StoreError::unavailable(source) }
-        });
+        batch.fail(|| StoreError { kind, source: Box::new(Described(message.clone())) });
     }
 
     fn record(&self, took: Duration, size: usize) {

@@ -12,6 +12,7 @@ use std::{
 use game_realtime_application::{
     DeliveryHandle, Expiry,
     limits::{Buckets, Refusal},
+    trace::Traces,
     use_cases::{Connect, Disconnect},
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -36,6 +37,8 @@ pub struct UseCases {
     pub expiry: Arc<Expiry>,
     /// How long an event may wait for its commit before it is answered `unavailable`.
     pub event_timeout: Duration,
+    /// Where the traces of events begin.
+    pub traces: Traces,
 }
 
 pub(crate) struct Gateway {
@@ -114,6 +117,10 @@ impl Gateway {
 
     pub(crate) fn expiry(&self) -> &Expiry {
         &self.use_cases.expiry
+    }
+
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.use_cases.traces
     }
 
     pub(crate) fn event_timeout(&self) -> Duration {

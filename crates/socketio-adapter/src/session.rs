@@ -1,6 +1,7 @@
 //! The life of one connection: it joins, is told that it is ready, sends, receives, ends.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +17,8 @@ use futures_util::{
 use game_realtime_application::{
     DeliveryGone, Joined, Recovery, Resume,
     limits::{Refusal, Seat},
-    ports::{ClientPush, CloseReason, PushOutcome},
+    ports::{ClientPush, CloseReason, PushOutcome, SpanKind},
+    trace::Span,
 };
 use game_realtime_domain::{Connection, Timestamp};
 use socketioxide::{
@@ -218,33 +220,47 @@ impl Session {
                 }
                 continue;
             }
-            let Done { acknowledgement, name, answer } = tokio::select! {
+            let Done { acknowledgement, name, answer, span } = tokio::select! {
                 Some(done) = in_flight.next() => done,
                 () = self.inbox.arrival(), if in_flight.len() < IN_FLIGHT => continue,
             };
             // A connection that is gone needs no answer; its events are carried out nevertheless.
             self.push.answer(acknowledgement, &name, &answer).await.ok();
+            drop(span);
         }
     }
 
     async fn carry_out(&self, event: Incoming) -> Done {
-        let Incoming { data, acknowledgement, received_at } = event;
-        let data = match &data {
+        let traces = self.gateway.traces();
+        let mut span = traces.begin("socketio.event.receive", SpanKind::Server, event.received_at);
+        let (name, answer) = self.execute(&event, &span).await;
+        if span.is_recording() {
+            span.set("connection.id", self.connection.id.0);
+            span.set("namespace", self.connection.namespace.as_str());
+            describe(&mut span, &answer);
+        }
+        Done { acknowledgement: event.acknowledgement, name, answer, span }
+    }
+
+    /// The name of the event, and what became of it.
+    async fn execute(&self, event: &Incoming, span: &Span) -> (String, Answer) {
+        let data = match &event.data {
             Value::Str(data, _) => data.as_str(),
             Value::Bytes(_) => "",
         };
         let Ok(packet) = decode::packet(data) else {
-            let answer = Answer::Failed(Failure::of(ErrorCode::InvalidPayload));
-            return Done { acknowledgement, name: String::new(), answer };
+            return (String::new(), Answer::Failed(Failure::of(ErrorCode::InvalidPayload)));
         };
         if self.gateway.refuses_events() {
             events::count("unknown", ErrorCode::Unavailable.as_str());
-            let answer = Answer::Failed(Failure::of(ErrorCode::Unavailable));
-            return Done { acknowledgement, name: packet.name, answer };
+            return (packet.name, Answer::Failed(Failure::of(ErrorCode::Unavailable)));
         }
-        let deadline = received_at + self.gateway.event_timeout();
-        let executed = self.gateway.events().execute(&self.connection, &packet);
-        let answer = match timeout_at(deadline, executed).await {
+        let deadline = event.received_at + self.gateway.event_timeout();
+        let executed = {
+            let executed = pin!(self.gateway.events().execute(&self.connection, &packet));
+            timeout_at(deadline, span.scope(executed)).await
+        };
+        let answer = match executed {
             Ok(answer) => answer,
             Err(_elapsed) => {
                 events::count("unknown", ErrorCode::Unavailable.as_str());
@@ -254,7 +270,7 @@ impl Session {
         if matches!(&answer, Answer::Failed(failure) if failure.code == ErrorCode::RateLimited) {
             self.note_refusal();
         }
-        Done { acknowledgement, name: packet.name, answer }
+        (packet.name, answer)
     }
 
     fn forget_expiry(&self) {
@@ -302,6 +318,25 @@ struct Done {
     acknowledgement: Option<i64>,
     name: String,
     answer: Answer,
+    /// Ends when it is answered.
+    span: Span,
+}
+
+/// Says what became of an event. What is the client's fault is no failure.
+fn describe(span: &mut Span, answer: &Answer) {
+    match answer {
+        Answer::Committed { event_type, appended } => {
+            span.set("event.type", *event_type);
+            span.set("outcome", if appended.duplicate { "duplicate" } else { "committed" });
+        }
+        Answer::Failed(failure) => {
+            let code = failure.code.as_str();
+            span.set("outcome", code);
+            if matches!(failure.code, ErrorCode::Unavailable | ErrorCode::Internal) {
+                span.fail(code);
+            }
+        }
+    }
 }
 
 /// Takes every event of a socket, in the order in which the transport read them. (Handlers that

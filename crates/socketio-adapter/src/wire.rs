@@ -212,6 +212,7 @@ mod tests {
                 },
             },
             route: Route::Namespace(Namespace::Private),
+            trace: None,
         };
         insta::assert_snapshot!(
             event_body(&OutgoingEvent::new(event, &cursor().epoch)),

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, task::Poll};
 
-use game_realtime_application::{NewEvent, PositionedEvent, ports::Appended};
+use game_realtime_application::{NewEvent, PositionedEvent, ports::Appended, trace::TraceContext};
 use game_realtime_domain::{Connection, ConnectionId, EventId, EventType};
 use uuid::Uuid;
 
@@ -93,6 +93,25 @@ pub async fn a_listed_event_is_what_was_appended(stores: &Stores) {
         let appended = stores.append(event.clone()).await;
         let listed = stores.events.list(event.event.payload.event_type, 1).await.unwrap();
         assert_eq!(listed, [positioned(&event, &appended)]);
+    }
+}
+
+/// Whoever goes on with an event goes on with its trace; one that is not traced brings none.
+pub async fn the_trace_of_an_event_is_read_with_it(stores: &Stores) {
+    let mut follower = stores.follow().await;
+    let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse();
+    let context: TraceContext = context.expect("a context");
+    for (trace, request) in [(Some(context), None), (Some(context), Some("r")), (None, None)] {
+        let mut event = EventBuilder::from(&alice());
+        event = request.into_iter().fold(event, EventBuilder::request);
+        let mut event = event.broadcast("hi");
+        event.trace = trace;
+        stores.append(event).await;
+        let listed = stores.events.list(EventType::Broadcast, 1).await.unwrap();
+        for read in [listed, follower.events(1).await] {
+            let traces: Vec<_> = read.iter().map(|event| event.trace).collect();
+            assert_eq!(traces, [trace]);
+        }
     }
 }
 
@@ -191,6 +210,7 @@ pub(crate) fn positioned(event: &NewEvent, appended: &Appended) -> PositionedEve
         position: appended.cursor.position,
         event: event.event.clone(),
         route: event.route.clone(),
+        trace: event.trace,
     }
 }
 
@@ -226,6 +246,7 @@ macro_rules! event_repository_contract {
             list_returns_the_newest_first_up_to_the_limit,
             list_returns_only_events_of_the_type,
             a_listed_event_is_what_was_appended,
+            the_trace_of_an_event_is_read_with_it,
             a_payload_of_64_kibibytes_is_kept,
             an_answered_event_is_listed_at_once,
             cursors_grow_with_every_event_of_one_epoch,

@@ -249,7 +249,7 @@ fn command(library: Library) -> Command {
 }
 
 /// The Python of `tools/setup`; `GAME_REALTIME_E2E_PYTHON` names another.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     env::var_os("GAME_REALTIME_E2E_PYTHON").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools/venv/bin/python"),
         PathBuf::from,

@@ -295,6 +295,30 @@ impl Server {
         (value("VmRSS:"), value("VmHWM:"))
     }
 
+    /// How many TCP connections the process has made itself.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    #[must_use]
+    pub fn outgoing_connections(&self) -> usize {
+        const ESTABLISHED: &str = "01";
+        let process = Path::new("/proc").join(self.process.id().to_string());
+        let files = fs::read_dir(process.join("fd")).expect("a running process has files");
+        let targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        let sockets: Vec<_> = targets.map(|target| target.to_string_lossy().into_owned()).collect();
+        let table = fs::read_to_string(process.join("net/tcp")).expect("there is a table");
+        let outgoing = table.lines().skip(1).filter(|line| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let [_, local, _, state, _, _, _, _, _, inode, ..] = fields.as_slice() else {
+                return false;
+            };
+            let port = local.rsplit(':').next().and_then(|port| u16::from_str_radix(port, 16).ok());
+            let came_in = port == Some(self.port) || port == Some(self.admin_port);
+            *state == ESTABLISHED && !came_in && sockets.contains(&format!("socket:[{inode}]"))
+        });
+        outgoing.count()
+    }
+
     /// Waits until the process has ended by itself.
     pub async fn ended(&mut self) -> ExitStatus {
         let ended = async {

@@ -57,7 +57,7 @@ pub(super) fn overlay(
 fn parse(kind: Kind, text: String) -> Option<Value> {
     match kind {
         Kind::Text => Some(Value::from(text)),
-        Kind::Integer | Kind::Boolean | Kind::List => {
+        Kind::Integer | Kind::Number | Kind::Boolean | Kind::List => {
             let mut values = toml::read(&format!("value = {text}")).ok()?;
             // More than one: the text went on with another line.
             values.remove("value").filter(|_| values.is_empty())

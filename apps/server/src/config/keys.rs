@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use figment::value::{Dict, Num, Value};
 
 /// Keys that have no default. All take text, and none may be empty.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 10] = [
     "auth.jwt.secret",
     "auth.jwt.public_key_file",
     "auth.jwt.jwks_file",
@@ -14,6 +14,8 @@ const OPTIONAL: [&str; 8] = [
     "etcd.tls.ca_file",
     "etcd.tls.cert_file",
     "etcd.tls.key_file",
+    "telemetry.traces.endpoint",
+    "telemetry.traces.service_instance",
 ];
 
 /// Keys whose values nobody may see. All take text.
@@ -25,6 +27,8 @@ const SECRET: [&str; 2] = ["auth.jwt.secret", "etcd.password"];
 pub(super) enum Kind {
     Text,
     Integer,
+    /// With a point or without.
+    Number,
     Boolean,
     List,
 }
@@ -34,7 +38,7 @@ impl Kind {
     fn of(value: &Value) -> Option<Self> {
         match value {
             Value::String(..) | Value::Char(..) => Some(Self::Text),
-            Value::Num(_, Num::F32(_) | Num::F64(_)) => None,
+            Value::Num(_, Num::F32(_) | Num::F64(_)) => Some(Self::Number),
             Value::Num(..) => Some(Self::Integer),
             Value::Bool(..) => Some(Self::Boolean),
             Value::Array(_, items) => {
@@ -46,7 +50,8 @@ impl Kind {
 
     /// Whether `value` is of this kind.
     pub(super) fn fits(self, value: &Value) -> bool {
-        Self::of(value) == Some(self)
+        let kind = Self::of(value);
+        kind == Some(self) || (self == Self::Number && kind == Some(Self::Integer))
     }
 
     /// What to tell who wrote another kind.
@@ -54,6 +59,7 @@ impl Kind {
         match self {
             Self::Text => "must be a string, in quotes",
             Self::Integer => "must be an integer",
+            Self::Number => "must be a number",
             Self::Boolean => "must be true or false",
             Self::List => r#"must be a list of strings such as ["a", "b"]"#,
         }

@@ -237,6 +237,36 @@ mod tests {
                 "-1",
                 "limits.rates.handshakes.per_second: -1 is out of range",
             ),
+            (
+                "TELEMETRY__TRACES__ENDPOINT",
+                "collector:4317",
+                "telemetry.traces.endpoint: is not a URL",
+            ),
+            (
+                "TELEMETRY__TRACES__ENDPOINT",
+                "http://a:b@collector:4317",
+                "telemetry.traces.endpoint: must not contain a user",
+            ),
+            (
+                "TELEMETRY__TRACES__SAMPLING_RATIO",
+                "1.5",
+                "telemetry.traces.sampling_ratio: must be from 0 to 1",
+            ),
+            (
+                "TELEMETRY__TRACES__SAMPLING_RATIO",
+                "nan",
+                "telemetry.traces.sampling_ratio: must be from 0 to 1",
+            ),
+            (
+                "TELEMETRY__TRACES__SAMPLING_RATIO",
+                "half",
+                "telemetry.traces.sampling_ratio: must be a number",
+            ),
+            (
+                "TELEMETRY__TRACES__BATCH_SPANS",
+                "9999999",
+                "telemetry.traces.batch_spans: must be at most",
+            ),
             ("HTTP", "x", "http: is a section"),
             ("NONSENSE", "x", "nonsense: unknown key"),
             ("HTTP__PROT", "1", "http.prot: unknown key"),
@@ -256,6 +286,7 @@ mod tests {
             ("GAME_REALTIME__ETCD__PASSWORD", "12345"),
             ("GAME_REALTIME__AUTH__JWT__SECRET", "true"),
             ("GAME_REALTIME__HTTP__PORT", "8_081"),
+            ("GAME_REALTIME__TELEMETRY__TRACES__SAMPLING_RATIO", "1"),
             ("GAME_REALTIME__HTTP__ALLOWED_ORIGINS", "['http://a', \"http://b\"]"),
         ];
         let variables = variables.map(|(name, value)| (name.into(), value.into()));
@@ -263,6 +294,7 @@ mod tests {
         assert_eq!(config.etcd.username, "[\"x\"]");
         assert_eq!(secrecy::ExposeSecret::expose_secret(&config.etcd.password), "12345");
         assert_eq!(config.http.port, 8081);
+        assert!((config.telemetry.traces.sampling_ratio - 1.0).abs() < f64::EPSILON);
         assert_eq!(config.http.allowed_origins, ["http://a", "http://b"]);
     }
 

@@ -40,7 +40,7 @@ pub(super) fn write(value: &Value) -> String {
         Value::String(_, value) => write_text(value),
         Value::Char(_, value) => write_text(&value.to_string()),
         Value::Bool(_, value) => value.to_string(),
-        Value::Num(_, number) => write_integer(*number),
+        Value::Num(_, number) => write_number(*number),
         Value::Array(_, items) => {
             format!("[{}]", items.iter().map(write).collect::<Vec<_>>().join(", "))
         }
@@ -49,7 +49,10 @@ pub(super) fn write(value: &Value) -> String {
     }
 }
 
-fn write_integer(number: Num) -> String {
+fn write_number(number: Num) -> String {
+    if let Num::F32(_) | Num::F64(_) = number {
+        return number.to_f64().map(|number| format!("{number:?}")).unwrap_or_default();
+    }
     let signed = number.to_i128().map(|number| number.to_string());
     signed.or_else(|| number.to_u128().map(|number| number.to_string())).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod store;
+mod traces;
 
 use std::{fmt::Display, time::Duration};
 
@@ -22,6 +23,7 @@ pub(super) fn validate(config: &Config, settings: &Settings, known: &[Fault]) ->
     durations(config, &mut checks);
     sizes(config, &mut checks);
     store::check(config, &mut checks);
+    traces::check(&config.telemetry.traces, &mut checks);
     if let Err(error) = telemetry::filter(&config.log.level) {
         checks.faults.push(settings.fault("log.level", error));
     }
@@ -47,7 +49,7 @@ impl Checks<'_> {
 }
 
 fn durations(config: &Config, checks: &mut Checks<'_>) {
-    let Config { embedded, etcd, events, limits, shutdown, .. } = config;
+    let Config { embedded, etcd, events, limits, shutdown, telemetry, .. } = config;
     for (key, duration, least) in [
         ("embedded.request_timeout", embedded.request_timeout, Duration::from_millis(1)),
         ("etcd.dial_timeout", etcd.dial_timeout, Duration::from_millis(1)),
@@ -66,6 +68,12 @@ fn durations(config: &Config, checks: &mut Checks<'_>) {
         ("limits.ping_timeout", limits.ping_timeout, Duration::from_millis(1)),
         ("limits.abuse_window", limits.abuse_window, Duration::from_millis(1)),
         ("shutdown.grace", shutdown.grace, Duration::from_millis(1)),
+        ("telemetry.traces.batch_delay", telemetry.traces.batch_delay, Duration::from_millis(1)),
+        (
+            "telemetry.traces.export_timeout",
+            telemetry.traces.export_timeout,
+            Duration::from_millis(1),
+        ),
     ] {
         checks.require(key, duration >= least, format_args!("must be at least {least:?}"));
         checks.require(key, duration <= LONGEST, "must be at most 366 days");
@@ -78,7 +86,7 @@ fn durations(config: &Config, checks: &mut Checks<'_>) {
 }
 
 fn sizes(config: &Config, checks: &mut Checks<'_>) {
-    let Config { events, limits, .. } = config;
+    let Config { events, limits, telemetry, .. } = config;
     for (key, size) in [
         ("events.replay_bytes", events.replay_bytes),
         ("events.replay_events", events.replay_events),
@@ -88,6 +96,8 @@ fn sizes(config: &Config, checks: &mut Checks<'_>) {
         ("limits.good_id_length", limits.good_id_length),
         ("limits.inbox_events", limits.inbox_events),
         ("limits.send_buffer_bytes", limits.send_buffer_bytes),
+        ("telemetry.traces.queue_spans", telemetry.traces.queue_spans),
+        ("telemetry.traces.batch_spans", telemetry.traces.batch_spans),
     ] {
         checks.require(key, size > 0, "must be at least 1");
     }

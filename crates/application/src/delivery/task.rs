@@ -21,6 +21,7 @@ use super::{
 use crate::{
     TimelineLimits,
     ports::{ClientPush, Clock, CloseReason, EventFeed},
+    trace::Traces,
 };
 
 /// What shapes delivery.
@@ -109,10 +110,11 @@ pub fn start(
     feed: Arc<dyn EventFeed>,
     clock: Arc<dyn Clock>,
     config: DeliveryConfig,
+    traces: Traces,
     tracker: &TaskTracker,
     stop: CancellationToken,
 ) -> DeliveryHandle {
-    start_seeded(feed, clock, config, Backoff::random_seed(), tracker, stop)
+    start_seeded(feed, clock, config, traces, Backoff::random_seed(), tracker, stop)
 }
 
 /// As [`start`], with the seed of the only chance there is in delivery: the jitter of its retries.
@@ -121,6 +123,7 @@ pub fn start_seeded(
     feed: Arc<dyn EventFeed>,
     clock: Arc<dyn Clock>,
     config: DeliveryConfig,
+    traces: Traces,
     seed: u64,
     tracker: &TaskTracker,
     stop: CancellationToken,
@@ -138,6 +141,7 @@ pub fn start_seeded(
         feed,
         clock,
         config,
+        traces,
         seed,
         contact,
         tracker: tracker.clone(),
@@ -259,6 +263,7 @@ struct Task {
     feed: Arc<dyn EventFeed>,
     clock: Arc<dyn Clock>,
     config: DeliveryConfig,
+    traces: Traces,
     seed: u64,
     contact: watch::Sender<Option<Contact>>,
     tracker: TaskTracker,
@@ -269,7 +274,8 @@ impl Task {
     async fn run(self, mut inbox: mpsc::Receiver<Command>) {
         let mut backoff = Backoff::new(self.seed);
         let history = follower::first_history(&self.feed, &self.config, &mut backoff).await;
-        let mut delivery = Delivery::new(history, self.config.timeline, self.clock.now());
+        let mut delivery = Delivery::new(history, self.config.timeline, self.clock.now())
+            .traced(self.traces.clone());
         self.note(News::History);
         let (updates, mut followed) = mpsc::channel(UPDATES);
         let follower = follower::run(

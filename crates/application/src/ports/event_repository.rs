@@ -20,6 +20,8 @@ pub trait EventRepository: Send + Sync {
     /// the first event with `duplicate` set and append nothing.
     /// When `presence_of` is set, `recipient_connections` MUST be the number of that player's
     /// connections in the registry at the commit (for a duplicate: now).
+    /// When `trace` is set, the event MUST be read with a trace context of the same trace, by
+    /// [`list`](Self::list) and by the feed of every node: this one, or that of a part of it.
     ///
     /// # Errors
     /// - MUST return [`AppendError::IdempotencyConflict`] if the receipt's key was used with

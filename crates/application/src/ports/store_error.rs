@@ -13,12 +13,20 @@ pub enum StoreErrorKind {
     Corrupt,
 }
 
+impl StoreErrorKind {
+    /// In a word, for people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Corrupt => "corrupt",
+        }
+    }
+}
+
 /// A store failed for a reason that is not the caller's.
 #[derive(Debug, thiserror::Error)]
-#[error("store {}", match .kind {
-    StoreErrorKind::Unavailable => "unavailable",
-    StoreErrorKind::Corrupt => "corrupt",
-})]
+#[error("store {}", .kind.as_str())]
 pub struct StoreError {
     /// What a caller may decide by.
     pub kind: StoreErrorKind,

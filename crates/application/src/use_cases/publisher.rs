@@ -10,8 +10,9 @@ use tracing::debug;
 
 use crate::{
     limits::{EventBudgets, Refusal},
-    ports::{AppendError, Appended, Clock, EventRepository, IdGenerator, StoreError},
+    ports::{AppendError, Appended, Clock, EventRepository, IdGenerator, SpanKind, StoreError},
     record::NewEvent,
+    trace::Span,
 };
 
 /// Which events each namespace may send.
@@ -88,6 +89,7 @@ impl Publisher {
             Refusal::UserRate.count();
             return Err(PublishError::RateLimited);
         }
+        let mut span = Span::of_current("application.event.publish", SpanKind::Internal);
         let created_at = self.clock.now();
         let event = Event {
             id: EventId(self.ids.next(created_at)),
@@ -96,7 +98,12 @@ impl Publisher {
             created_at,
             payload,
         };
-        let event = NewEvent::encode(event, request_id)?;
+        let mut event = NewEvent::encode(event, request_id)?;
+        event.trace = span.context();
+        if span.is_recording() {
+            span.set("event.id", event.event.id.0);
+            span.set("event.type", P::TYPE.as_str());
+        }
         debug!(
             connection.id = %sender.id,
             event.id = %event.event.id.0,
@@ -104,10 +111,15 @@ impl Publisher {
             request.id = event.receipt.as_ref().map(|receipt| receipt.request_id.as_str()),
             "event on its way to the store"
         );
-        let appended = self.repository.append(event).await.map_err(|error| match error {
-            AppendError::IdempotencyConflict => PublishError::IdempotencyConflict,
-            AppendError::Store(error) => PublishError::Store(error),
-        })?;
+        let appended =
+            span.scope(self.repository.append(event)).await.map_err(|error| match error {
+                AppendError::IdempotencyConflict => PublishError::IdempotencyConflict,
+                AppendError::Store(error) => {
+                    span.fail(error.kind.as_str());
+                    PublishError::Store(error)
+                }
+            })?;
+        span.set("event.duplicate", appended.duplicate);
         debug!(
             connection.id = %sender.id,
             event.id = %appended.event_id.0,

@@ -13,6 +13,7 @@ use game_realtime_application::{
     limits::{Admission, EventBudgets, EventRates},
     ports::{CloseReason, EventFeed},
     start_delivery_seeded,
+    trace::Traces,
     use_cases::{Allowed, Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
 };
 use game_realtime_domain::{EventType, NodeId, Position};
@@ -66,6 +67,7 @@ impl Node {
                 ahead_timeout: AHEAD_TIMEOUT,
                 isolation_grace: None,
             },
+            Traces::off(),
             world.random.next(),
             &TaskTracker::new(),
             stop.clone(),

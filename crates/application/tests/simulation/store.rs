@@ -124,6 +124,7 @@ impl Transaction<'_> {
                     position: Position::new(state.revision, self.index),
                     event: new.event.clone(),
                     route: new.route.clone(),
+                    trace: new.trace,
                 };
                 let index = state.log.len();
                 if let (Some(key), Some(receipt)) = (key, receipt) {

@@ -62,6 +62,23 @@ fn events_are_stored_like_this() {
 }
 
 #[test]
+fn the_trace_of_an_event_is_stored_like_this() {
+    let traced = format!(
+        r#"{},"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}}"#,
+        PURCHASE.strip_suffix('}').unwrap()
+    );
+    let read = decode_event(7, traced.as_bytes()).unwrap();
+    assert!(read.trace.is_some());
+    let player = ConnectionBuilder::player("al\"ice").build();
+    let mut new = EventBuilder::from(&player).purchase("sword", 3);
+    (new.event, new.trace) = (read.event, read.trace);
+    assert_eq!(String::from_utf8(encode_event(&new).unwrap()).unwrap(), traced);
+    let nonsense = traced.replace("00-4bf9", "nonsense");
+    let read = decode_event(7, nonsense.as_bytes()).unwrap();
+    assert_eq!(read, decode_event(7, PURCHASE.as_bytes()).unwrap());
+}
+
+#[test]
 fn receipts_are_stored_like_this() {
     let receipt = ReceiptRecord {
         event_id: EventId(Uuid::from_u128(1)),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use game_realtime_application::{
     NewEvent,
-    ports::{AppendError, Appended, StoreError},
+    ports::{AppendError, Appended, SpanKind, StoreError},
+    trace::Span,
 };
 use game_realtime_domain::{EventId, EventType, Timestamp, UserId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -38,6 +39,8 @@ pub(super) struct Append {
     pub(super) record: Vec<u8>,
     pub(super) receipt: Option<Receipt>,
     pub(super) presence_of: Option<UserId>,
+    /// Until it is answered, whether somebody waits for that or not.
+    pub(super) span: Span,
     pub(super) answer: oneshot::Sender<Answer>,
     /// The room it takes, given back when it is dropped.
     _room: OwnedSemaphorePermit,
@@ -63,10 +66,13 @@ impl Append {
     /// # Errors
     /// When its payload is not JSON, or when there is no room for it.
     pub(super) fn encode(
-        new: NewEvent,
+        mut new: NewEvent,
         answer: oneshot::Sender<Answer>,
         room: &Arc<Semaphore>,
     ) -> Result<Self, StoreError> {
+        // Deliveries are parts of it.
+        let span = Span::of_current("embedded.event.append", SpanKind::Producer);
+        new.trace = span.context().or(new.trace);
         let record = records::encode_event(&new).map_err(StoreError::corrupt)?;
         let bytes = u32::try_from(record.len()).map_err(StoreError::unavailable)?;
         let room = Arc::clone(room)
@@ -82,6 +88,7 @@ impl Append {
                 fingerprint: receipt.fingerprint,
             }),
             presence_of: new.presence_of,
+            span,
             answer,
             _room: room,
         })
