@@ -1,7 +1,7 @@
 //! Latencies, as a histogram of high dynamic range: three digits, from a microsecond to an hour.
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Micros;
 
@@ -12,7 +12,7 @@ const LONGEST: Micros = 3600 * 1_000_000;
 pub struct Latency(Histogram<u64>);
 
 /// What they come down to, in microseconds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LatencySummary {
     /// How many there are.
     pub count: u64,

@@ -143,8 +143,8 @@ impl<'a> Load<'a> {
     }
 
     fn connecting_since(&self, begin: Micros, before: u64) -> Connecting {
-        let time = self.clock.now() - begin;
         let ready = self.witness.counts.connected - before;
+        let time = self.witness.last_ready.saturating_sub(begin);
         Connecting {
             seconds: seconds(time),
             ready,
@@ -390,7 +390,7 @@ impl<'a> Load<'a> {
             }
         }
         Ok(Report {
-            scenario: plan.scenario.name(),
+            scenario: plan.scenario.name().to_owned(),
             nodes: plan.nodes.iter().map(ToString::to_string).collect(),
             connections: plan.connections,
             users: plan.credentials.len(),

@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Display, Formatter},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Micros, seconds},
@@ -15,10 +15,10 @@ use crate::{
 };
 
 /// What a run has shown. Latencies are in microseconds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// What was done.
-    pub scenario: &'static str,
+    pub scenario: String,
     /// Where.
     pub nodes: Vec<String>,
     /// Connections that were to be.
@@ -37,7 +37,7 @@ pub struct Report {
 }
 
 /// How connections were opened.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Connecting {
     /// From the first to the last.
     pub seconds: f64,
@@ -50,7 +50,7 @@ pub struct Connecting {
 }
 
 /// What arrived while events were sent.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Measured {
     /// How long that was.
     pub seconds: f64,
@@ -79,7 +79,7 @@ pub struct Measured {
 }
 
 /// What processes cost in the measured time (in `connect` and `idle`: from the first connection on).
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Cost {
     /// The processes.
     pub pids: Vec<u32>,
@@ -134,7 +134,7 @@ impl Cost {
 }
 
 /// Where everything that was sent has gone.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Verdict {
     /// Nothing below is wrong.
     pub ok: bool,

@@ -59,6 +59,8 @@ pub(crate) struct Witness {
     pub(crate) delivered: u64,
     /// Since measuring began.
     pub(crate) arrivals: Arrivals,
+    /// When the last connection has become ready.
+    pub(crate) last_ready: Micros,
     pub(crate) connect: Latency,
     pub(crate) answer: Latency,
     pub(crate) delivery: Latency,
@@ -82,6 +84,7 @@ impl Witness {
             counts: Counts::default(),
             delivered: 0,
             arrivals: Arrivals::default(),
+            last_ready: 0,
             connect: Latency::new(),
             answer: Latency::new(),
             delivery: Latency::new(),
@@ -141,6 +144,7 @@ impl Witness {
 impl Listener for Witness {
     fn live(&mut self, connection: u32, due: Micros, now: Micros, ready: &[u8]) {
         self.counts.connected += 1;
+        self.last_ready = now;
         self.connect.record(now.saturating_sub(due));
         self.remember_cursor(connection, ready);
         if let Some((returns, _)) = self.missed.by_connection.get_mut(connection as usize) {
