@@ -9,7 +9,7 @@ use crate::{
     clock::micros,
     credentials::{self, Credential, Minting},
     dialect::{Dialect, Order, Template},
-    pace::Pace,
+    pace::{Pace, Until},
     plan::{Mix, Plan, Scenario},
     process::Watched,
 };
@@ -37,6 +37,10 @@ pub struct Cli {
     /// Users, each with a share of the connections [default: one for each connection]
     #[arg(long, value_name = "N")]
     users: Option<u32>,
+
+    /// What the names of users begin with; a number follows
+    #[arg(long, value_name = "TEXT", default_value = "player-")]
+    user_prefix: String,
 
     /// So many of the connections send [default: all; 1 for `broadcast` and `reconnect`]
     #[arg(long, value_name = "N")]
@@ -72,9 +76,13 @@ struct Sending {
     #[arg(long, value_name = "R", conflicts_with_all = ["in_flight", "burst"])]
     rate: Option<f64>,
 
-    /// Flat out: each sender has so many events without answer at any time
+    /// Flat out: each sender has so many events on their way at any time
     #[arg(long, value_name = "N", conflicts_with = "burst")]
     in_flight: Option<u32>,
+
+    /// Until when an event is on its way, with --in-flight
+    #[arg(long, value_enum, default_value_t = Until::Answered)]
+    until: Until,
 
     /// So many events at once, and the next when all have arrived everywhere
     #[arg(long, value_name = "N")]
@@ -294,6 +302,7 @@ impl Cli {
             senders,
             mix,
             pace: sending.pace()?,
+            until: sending.until,
             duration: sending.duration,
             events: sending.events.unwrap_or(u64::MAX),
             warm_up: sending.warm_up,
@@ -315,7 +324,7 @@ impl Cli {
         ensure!(users > 0, "no users");
         let Connecting { secret, issuer, audience, token_file, .. } = &self.connecting;
         match (secret, token_file) {
-            (None, None) => Ok(credentials::anonymous(users)),
+            (None, None) => Ok(credentials::anonymous(&self.user_prefix, users)),
             (_, Some(path)) => {
                 let mut credentials = credentials::read(path)?;
                 credentials.truncate(self.connections as usize);
@@ -323,7 +332,11 @@ impl Cli {
             }
             (Some(secret), None) => {
                 let (issuer, audience) = (issuer.clone(), audience.clone());
-                credentials::mint(users, &Minting { secret: secret.clone(), issuer, audience })
+                credentials::mint(
+                    &self.user_prefix,
+                    users,
+                    &Minting { secret: secret.clone(), issuer, audience },
+                )
             }
         }
     }

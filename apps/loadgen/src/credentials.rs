@@ -43,20 +43,21 @@ pub struct Minting {
 
 /// So many users without tokens.
 #[must_use]
-pub fn anonymous(users: u32) -> Vec<Credential> {
-    (0..users).map(|number| Credential { user: name(number), token: String::new() }).collect()
+pub fn anonymous(prefix: &str, users: u32) -> Vec<Credential> {
+    let anonymous = |number| Credential { user: format!("{prefix}{number}"), token: String::new() };
+    (0..users).map(anonymous).collect()
 }
 
 /// So many users with tokens of our own making.
 ///
 /// # Errors
 /// When a token cannot be signed.
-pub fn mint(users: u32, minting: &Minting) -> anyhow::Result<Vec<Credential>> {
+pub fn mint(prefix: &str, users: u32, minting: &Minting) -> anyhow::Result<Vec<Credential>> {
     let key = EncodingKey::from_secret(minting.secret.as_bytes());
     let exp = Clock::unix_seconds() + LIFETIME;
     let (iss, aud) = (minting.issuer.as_deref(), minting.audience.as_deref());
     let mint = |number| {
-        let user = name(number);
+        let user = format!("{prefix}{number}");
         let claims = Claims { sub: &user, exp, iss, aud };
         let token = encode(&Header::default(), &claims, &key).context("cannot sign a token")?;
         Ok(Credential { user, token })
@@ -82,8 +83,4 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Credential>> {
         bail!("{}: no tokens", path.display());
     }
     Ok(credentials)
-}
-
-fn name(number: u32) -> String {
-    format!("player-{number}")
 }

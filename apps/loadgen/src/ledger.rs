@@ -34,7 +34,16 @@ pub(crate) struct Event {
     /// The connection that has sent it.
     pub(crate) sender: u32,
     pub(crate) fate: Fate,
+    /// Deliveries that are still to come.
+    remaining: u32,
     places: [Place; 2],
+}
+
+impl Event {
+    /// Whether it was answered and has arrived wherever it has to.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.fate != Fate::Unknown && self.remaining == 0
+    }
 }
 
 /// Where an event is on a channel.
@@ -146,16 +155,18 @@ impl Ledger {
             Audience::User(user) if user + 1 != own => [user + 1, own],
             Audience::User(_) | Audience::Sender => [own, NONE],
         };
+        let mut remaining = 0;
         let places = channels.map(|number| match self.channels.get_mut(number as usize) {
             None => NOWHERE,
             Some(channel) => {
                 channel.events.push(event);
-                self.outstanding += u64::from(channel.receivers);
+                remaining += channel.receivers;
                 let count = u32::try_from(channel.events.len()).unwrap_or(NONE);
                 Place { channel: number, number: count - 1, position: NONE }
             }
         });
-        self.events.push(Event { due, sender, fate: Fate::Unknown, places });
+        self.events.push(Event { due, sender, fate: Fate::Unknown, remaining, places });
+        self.outstanding += u64::from(remaining);
         self.unanswered += 1;
         event
     }
@@ -169,10 +180,8 @@ impl Ledger {
         event.fate = fate;
         self.unanswered -= 1;
         if fate == Fate::Refused {
-            for place in event.places {
-                let channel = self.channels.get(place.channel as usize);
-                self.outstanding -= channel.map_or(0, |channel| u64::from(channel.receivers));
-            }
+            self.outstanding -= u64::from(event.remaining);
+            event.remaining = 0;
         }
         Some(event)
     }
@@ -194,7 +203,11 @@ impl Ledger {
         if !receiver.insert(stream, place.number) {
             return Delivery::Doubled;
         }
-        self.outstanding = self.outstanding.saturating_sub(1);
+        // A refused event that arrives after all was not waited for.
+        if event.remaining > 0 {
+            event.remaining -= 1;
+            self.outstanding -= 1;
+        }
         let mut out_of_order = false;
         if place.position == NONE
             && let Some(channel) = self.channels.get_mut(place.channel as usize)
@@ -235,6 +248,11 @@ impl Ledger {
             receiver.is_gone = true;
             // What was on its way to it is found when the balance is drawn.
         }
+    }
+
+    /// An event by its number.
+    pub(crate) fn event(&self, event: u32) -> Option<&Event> {
+        self.events.get(event as usize)
     }
 
     /// The number of the next event.

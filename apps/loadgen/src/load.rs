@@ -6,7 +6,6 @@ use crate::{
     clock::{Clock, Micros, micros, seconds},
     dialect::Filling,
     dice::Dice,
-    latency::LatencySummary,
     ledger::{Audience, Ledger},
     meter::{Meter, Reading},
     opening::Opening,
@@ -53,12 +52,11 @@ impl<'a> Load<'a> {
     fn new(plan: &'a Plan) -> anyhow::Result<Self> {
         let clock = Clock::start();
         let users = u32::try_from(plan.credentials.len())?;
-        let mut dice = Dice::new(plan.seed);
+        let dice = Dice::new(plan.seed);
         // Two runs must not take each other's events for their own.
         let run =
             Dice::new(Clock::unix_seconds() << 22 ^ u64::from(std::process::id())).roll(u32::MAX);
         let ledger = Ledger::new(plan.dialect.order, plan.connections, users);
-        dice.roll(users.max(1));
         Ok(Self {
             plan,
             clock,
@@ -70,7 +68,7 @@ impl<'a> Load<'a> {
                 plan.credentials.clone(),
                 plan.connections,
             )?,
-            witness: Witness::new(run, &plan.dialect.accepted, ledger),
+            witness: Witness::new(run, &plan.dialect.accepted, plan.until, ledger),
             progress: Progress::new(plan.is_quiet),
             dice,
             meter: Meter::new(&plan.watched),
@@ -98,11 +96,19 @@ impl<'a> Load<'a> {
             Scenario::Reconnect => self.reconnect()?,
         }
         if !plan.scenario.sends() {
-            self.costs = Some(self.meter.read(self.clock.now())?);
+            self.read_costs();
         }
         self.wait(plan.grace, |witness| witness.ledger.is_settled())?;
         self.wait(plan.aftermath, |_| false)?;
         self.report()
+    }
+
+    /// Reads what the servers have cost. One that is gone by now is part of the verdict.
+    fn read_costs(&mut self) {
+        match self.meter.read(self.clock.now()) {
+            Ok(costs) => self.costs = Some(costs),
+            Err(error) => self.witness.reason(format!("not measured: {error:#}")),
+        }
     }
 
     /// Lets one connection in before memory and time are measured: code counts as memory once it has
@@ -169,7 +175,7 @@ impl<'a> Load<'a> {
         let begin = self.clock.now();
         let sent = self.drive(plan.duration, plan.events, opening, "measuring")?;
         let now = self.clock.now();
-        self.costs = Some(self.meter.read(now)?);
+        self.read_costs();
         let Arrivals { answers, deliveries, bytes } = self.witness.arrivals;
         let time = now - begin;
         #[expect(clippy::cast_precision_loss, reason = "less than 2^53")]
@@ -182,6 +188,7 @@ impl<'a> Load<'a> {
             deliveries,
             deliveries_per_second: per_second(deliveries, time),
             bytes_per_delivery,
+            generator_cores: self.meter.own_cores(now),
             answer_latency: None,
             delivery_latency: None,
             settle_latency: None,
@@ -201,8 +208,8 @@ impl<'a> Load<'a> {
         let begin = self.clock.now();
         let mut pacer =
             Pacer::new(self.plan.pace, self.plan.senders, begin, begin + micros(time), events);
-        let mut answered = std::mem::take(&mut self.witness.answered);
-        answered.clear();
+        let mut free = std::mem::take(&mut self.witness.free);
+        free.clear();
         loop {
             let now = self.clock.now();
             let mut wake = Micros::MAX;
@@ -213,10 +220,10 @@ impl<'a> Load<'a> {
             if pacer.is_over(now) && is_open {
                 return Ok(pacer.sent());
             }
-            answered.append(&mut self.witness.answered);
+            free.append(&mut self.witness.free);
             let mut due = Vec::new();
             let is_settled = self.witness.ledger.is_settled();
-            let step = pacer.step(now, is_settled, &mut answered, |event| due.push(event));
+            let step = pacer.step(now, is_settled, &mut free, |event| due.push(event));
             for event in due {
                 self.send(event);
             }
@@ -294,15 +301,15 @@ impl<'a> Load<'a> {
             plan.missed.into(),
         );
         let end = self.clock.now() + micros(plan.duration) + micros(plan.grace);
-        let mut answered = Vec::new();
+        let mut free = Vec::new();
         while self.witness.ledger.has_unanswered() || !missed.is_over(self.clock.now()) {
             let now = self.clock.now();
             if now > end {
                 anyhow::bail!("the events to be missed were not answered in time");
             }
-            answered.append(&mut self.witness.answered);
+            free.append(&mut self.witness.free);
             let mut due = Vec::new();
-            missed.step(now, false, &mut answered, |event| due.push(event));
+            missed.step(now, false, &mut free, |event| due.push(event));
             for event in due {
                 self.send(event);
             }
@@ -362,14 +369,12 @@ impl<'a> Load<'a> {
             gaps: counts.gaps,
             reasons: counts.reasons,
         };
-        verdict.ok = verdict.is_clean();
-        let summary =
-            |latency: &crate::latency::Latency| -> Option<LatencySummary> { latency.summary() };
+        verdict.ok = verdict.is_clean() && self.costs.is_some();
         if let Some(measured) = &mut self.measured {
-            measured.answer_latency = summary(&self.witness.answer);
-            measured.delivery_latency = summary(&self.witness.delivery);
-            measured.settle_latency = summary(&self.witness.settle);
-            measured.catch_up_latency = summary(&self.witness.catch_up);
+            measured.answer_latency = self.witness.answer.summary();
+            measured.delivery_latency = self.witness.delivery.summary();
+            measured.settle_latency = self.witness.settle.summary();
+            measured.catch_up_latency = self.witness.catch_up.summary();
         }
         let connect = match self.connecting {
             Some(connecting) => connecting,

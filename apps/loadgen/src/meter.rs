@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{clock::Micros, process::Watched};
+use crate::{
+    clock::{Micros, seconds},
+    process::{Watched, cpu_time},
+};
 
 /// Reads their CPU time and memory.
 pub(crate) struct Meter<'a> {
@@ -10,6 +13,8 @@ pub(crate) struct Meter<'a> {
     begin: Micros,
     cpu: Vec<Duration>,
     memory: Vec<u64>,
+    /// CPU time of this process, where the system tells.
+    own_cpu: Option<Duration>,
 }
 
 /// What they have cost.
@@ -31,7 +36,7 @@ pub(crate) struct Spent {
 
 impl<'a> Meter<'a> {
     pub(crate) fn new(watched: &'a [Watched]) -> Self {
-        Self { watched, begin: 0, cpu: Vec::new(), memory: Vec::new() }
+        Self { watched, begin: 0, cpu: Vec::new(), memory: Vec::new(), own_cpu: None }
     }
 
     /// Measures CPU time and memory from now on.
@@ -43,8 +48,15 @@ impl<'a> Meter<'a> {
     /// Measures CPU time from now on.
     pub(crate) fn restart(&mut self, now: Micros) -> anyhow::Result<()> {
         self.cpu = self.watched.iter().map(Watched::cpu_time).collect::<Result<_, _>>()?;
+        self.own_cpu = cpu_time(std::process::id()).ok();
         self.begin = now;
         Ok(())
+    }
+
+    /// How much of a core this process has used since.
+    pub(crate) fn own_cores(&self, now: Micros) -> Option<f64> {
+        let spent = cpu_time(std::process::id()).ok()?.saturating_sub(self.own_cpu?);
+        Some(spent.as_secs_f64() / seconds(now.saturating_sub(self.begin).max(1)))
     }
 
     /// What they have cost so far.

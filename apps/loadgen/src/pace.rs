@@ -18,6 +18,15 @@ pub enum Pace {
     },
 }
 
+/// Until when an event is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Until {
+    /// Until it is answered
+    Answered,
+    /// Until it is answered and has arrived wherever it has to
+    Delivered,
+}
+
 /// Something that is to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Due {
@@ -67,18 +76,19 @@ impl Pacer {
         self.sent
     }
 
-    /// Sends what is due. `answered` are the senders that an answer has come to, emptied here.
+    /// Sends what is due. `free` are the senders of which an event is no
+    /// longer on its way, emptied here.
     pub(crate) fn step(
         &mut self,
         now: Micros,
         is_settled: bool,
-        answered: &mut Vec<u32>,
+        free: &mut Vec<u32>,
         mut send: impl FnMut(Due),
     ) -> Step {
         let mut settled = None;
         let wake = match self.pace {
             Pace::Rate(rate) => {
-                answered.clear();
+                free.clear();
                 loop {
                     let due = self.begin + offset(self.sent, rate);
                     if self.sent >= self.limit || due >= self.end {
@@ -92,12 +102,12 @@ impl Pacer {
             }
             Pace::InFlight(count) => {
                 if self.sent == 0 {
-                    answered.clear();
+                    free.clear();
                     for _ in 0..u64::from(count) * u64::from(self.senders) {
                         self.send_next(now, &mut send);
                     }
                 }
-                for sender in answered.drain(..) {
+                for sender in free.drain(..) {
                     if self.sent < self.limit && now < self.end {
                         self.sent += 1;
                         send(Due { sender, at: now });
@@ -106,7 +116,7 @@ impl Pacer {
                 self.end
             }
             Pace::Burst { size, pause } => {
-                answered.clear();
+                free.clear();
                 if let Some(sent) = self.burst
                     && is_settled
                 {
@@ -155,14 +165,9 @@ pub(crate) fn per_second(count: u64, time: Micros) -> f64 {
 mod tests {
     use super::*;
 
-    fn step(
-        pacer: &mut Pacer,
-        now: Micros,
-        is_settled: bool,
-        answered: &[u32],
-    ) -> (Vec<Due>, Step) {
+    fn step(pacer: &mut Pacer, now: Micros, is_settled: bool, free: &[u32]) -> (Vec<Due>, Step) {
         let mut sent = Vec::new();
-        let step = pacer.step(now, is_settled, &mut answered.to_vec(), |due| sent.push(due));
+        let step = pacer.step(now, is_settled, &mut free.to_vec(), |due| sent.push(due));
         (sent, step)
     }
 

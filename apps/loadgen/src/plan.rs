@@ -2,7 +2,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use crate::{credentials::Credential, dialect::Dialect, pace::Pace, process::Watched};
+use crate::{
+    credentials::Credential,
+    dialect::Dialect,
+    pace::{Pace, Until},
+    process::Watched,
+};
 
 /// What is done with the connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -79,6 +84,8 @@ pub struct Plan {
     pub mix: Mix,
     /// When events are sent.
     pub pace: Pace,
+    /// Until when an event counts as on its way.
+    pub until: Until,
     /// For how long, at most.
     pub duration: Duration,
     /// How many, at most.

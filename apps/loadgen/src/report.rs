@@ -14,6 +14,9 @@ use crate::{
     process::Watched,
 };
 
+/// A load generator that uses more of its core measures itself.
+const BUSY: f64 = 0.9;
+
 /// What a run has shown. Latencies are in microseconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
@@ -66,6 +69,10 @@ pub struct Measured {
     pub deliveries_per_second: f64,
     /// Mean bytes of a delivered event.
     pub bytes_per_delivery: f64,
+    /// How much of a core the load generator itself has used. If it is nearly all, what was measured is
+    /// the generator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generator_cores: Option<f64>,
     /// From when an event should have been sent until it was answered.
     pub answer_latency: Option<LatencySummary>,
     /// From when an event should have been sent until somebody had it.
@@ -218,6 +225,10 @@ impl Display for Report {
                 out,
                 "  deliveries  {deliveries}: {deliveries_per_second:.0}/s of {bytes_per_delivery:.0} bytes"
             )?;
+            if let Some(cores) = measured.generator_cores {
+                let warning = if cores > BUSY { ": too busy, latencies are its own" } else { "" };
+                writeln!(out, "  generator   {cores:.2} cores{warning}")?;
+            }
             latency(out, "answer", measured.answer_latency.as_ref())?;
             latency(out, "delivery", measured.delivery_latency.as_ref())?;
             latency(out, "everywhere", measured.settle_latency.as_ref())?;

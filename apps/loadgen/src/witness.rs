@@ -9,6 +9,7 @@ use crate::{
     connection::{Ended, Stage},
     latency::Latency,
     ledger::{Delivery, Fate, Ledger},
+    pace::Until,
     stamp::Stamp,
     swarm::Listener,
 };
@@ -68,15 +69,17 @@ pub(crate) struct Witness {
     pub(crate) catch_up: Latency,
     /// Latencies are those of events from this number on.
     pub(crate) measured_from: u32,
-    /// Senders that an answer has come to.
-    pub(crate) answered: Vec<u32>,
+    /// Senders of which an event is no longer on its way.
+    pub(crate) free: Vec<u32>,
+    /// Until when an event is on its way.
+    until: Until,
     /// By connection, if they are to return.
     cursors: Vec<Vec<u8>>,
     missed: Missed,
 }
 
 impl Witness {
-    pub(crate) fn new(run: u32, accepted: &str, ledger: Ledger) -> Self {
+    pub(crate) fn new(run: u32, accepted: &str, until: Until, ledger: Ledger) -> Self {
         Self {
             run,
             accepted: accepted.to_owned(),
@@ -91,7 +94,8 @@ impl Witness {
             settle: Latency::new(),
             catch_up: Latency::new(),
             measured_from: 0,
-            answered: Vec::new(),
+            free: Vec::new(),
+            until,
             cursors: Vec::new(),
             missed: Missed::default(),
         }
@@ -136,7 +140,16 @@ impl Witness {
         }
     }
 
-    fn reason(&mut self, reason: String) {
+    /// The sender of this event may send another, if it is no longer on its way.
+    fn free_sender(&mut self, event: u32) {
+        let Some(event) = self.ledger.event(event) else { return };
+        if self.until == Until::Answered || event.is_settled() {
+            self.free.push(event.sender);
+        }
+    }
+
+    /// Counts why something went wrong.
+    pub(crate) fn reason(&mut self, reason: String) {
         *self.counts.reasons.entry(reason).or_default() += 1;
     }
 }
@@ -173,6 +186,9 @@ impl Listener for Witness {
                     self.delivery.record(now.saturating_sub(stamp.due));
                 }
                 self.count_missed(connection, stamp.event, now);
+                if self.until == Until::Delivered {
+                    self.free_sender(stamp.event);
+                }
             }
             Delivery::Doubled => self.counts.doubled += 1,
             Delivery::Misdirected => self.counts.misdirected += 1,
@@ -185,8 +201,8 @@ impl Listener for Witness {
             self.accepted.is_empty() || memmem::find(arguments, self.accepted.as_bytes()).is_some();
         let fate = if is_accepted { Fate::Accepted } else { Fate::Refused };
         let Some(sent) = self.ledger.answer(event, fate) else { return };
-        let (due, sender) = (sent.due, sent.sender);
-        self.answered.push(sender);
+        let due = sent.due;
+        self.free_sender(event);
         if is_accepted {
             self.arrivals.answers += 1;
             if event >= self.measured_from {

@@ -122,10 +122,10 @@ SCENARIOS = (
     Scenario(
         "messages", "Messages between players on two nodes, flat out",
         "500 players, half of them on each node, each with one message on its way to somebody on the other "
-        "node; delivered to the target and to the sender. The gateway answers when etcd has the message on "
+        "node: the next is sent when it was answered and has been delivered, to the target and to the sender. The gateway answers when etcd has the message on "
         "disk; the peers answer at once, and their Redis keeps nothing on disk.",
         each(
-            ("direct", "-n", "500", "--in-flight", "1", "--duration", "5s", "--warm-up", "2s"),
+            ("direct", "-n", "500", "--in-flight", "1", "--until", "delivered", "--duration", "5s", "--warm-up", "2s"),
             ETCD_2, STREAMS, REDIS,
         ),
         (EVENTS, DELIVERIES, *DELIVERED, CPU_EVENT, STORE_EVENT),
