@@ -17,6 +17,6 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
         // The upper half of the product of 32 bits and `sides` is below `sides`.
-        u32::try_from((mixed >> 32) * u64::from(sides) >> 32).unwrap_or_default()
+        u32::try_from(((mixed >> 32) * u64::from(sides)) >> 32).unwrap_or_default()
     }
 }

@@ -280,9 +280,10 @@ impl Ledger {
                 Fate::Unknown => balance.unanswered += 1,
             }
         }
-        let all = self.must_arrive(EVERYBODY);
+        let all = self.channels.first().map(|everybody| self.must_arrive(everybody));
+        let all = all.unwrap_or_default();
         let own: Vec<Vec<bool>> =
-            (1..self.channels.len()).map(|number| self.must_arrive(number as u32)).collect();
+            self.channels.iter().skip(1).map(|channel| self.must_arrive(channel)).collect();
         let none = Vec::new();
         for receiver in self.receivers.iter().filter(|receiver| !receiver.is_gone) {
             let own = own.get(receiver.channel as usize - 1).unwrap_or(&none);
@@ -299,8 +300,7 @@ impl Ledger {
 
     /// By number on the channel: whether the event has to arrive, because it was taken, or because it
     /// has arrived somewhere.
-    fn must_arrive(&self, channel: u32) -> Vec<bool> {
-        let events = self.channels.get(channel as usize).map_or(&[][..], |channel| &channel.events);
+    fn must_arrive(&self, channel: &Channel) -> Vec<bool> {
         let must = |number: &u32| {
             self.events.get(*number as usize).is_some_and(|event| match event.fate {
                 Fate::Accepted => true,
@@ -308,6 +308,6 @@ impl Ledger {
                 Fate::Unknown => event.places.iter().any(|place| place.position != NONE),
             })
         };
-        events.iter().map(must).collect()
+        channel.events.iter().map(must).collect()
     }
 }

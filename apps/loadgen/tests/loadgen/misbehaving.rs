@@ -125,7 +125,15 @@ impl State {
                         stream.shutdown(std::net::Shutdown::Both)?;
                         continue;
                     }
-                    _ => {}
+                    Fault::None
+                    | Fault::Drop
+                    | Fault::Double
+                    | Fault::Swap
+                    | Fault::Astray
+                    | Fault::Silence
+                    | Fault::Refuse
+                    | Fault::HangUp
+                    | Fault::Deaf => {}
                 }
             }
             // Who was cut off takes nothing.
