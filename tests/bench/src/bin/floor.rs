@@ -69,10 +69,10 @@ fn main() {
 }
 
 fn answer(packet: &[u8], sender: usize, connections: &mut [Option<Connection>]) {
-    if packet.starts_with(b"40") {
-        if let Some(Some(connection)) = connections.get_mut(sender) {
-            connection.write(&frame(br#"40{"sid":"0123456789abcdefghij"}"#));
-        }
+    if packet.starts_with(b"40")
+        && let Some(Some(connection)) = connections.get_mut(sender)
+    {
+        connection.write(&frame(br#"40{"sid":"0123456789abcdefghij"}"#));
     }
     let Some(event) = packet.strip_prefix(b"42") else { return };
     let digits = event.iter().take_while(|byte| byte.is_ascii_digit()).count();
