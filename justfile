@@ -64,6 +64,16 @@ hostile *scenarios:
 bench *names:
     @tests/bench/run {{ names }}
 
+# Put load on a running server and account for every event, e.g. `just load broadcast --guest` (`--help`).
+[no-exit-message]
+load *arguments:
+    cargo run -q --release -p game-realtime-loadgen -- {{ arguments }}
+
+# Measure the gateway beside its peers and write docs/benchmarks.md, e.g. `just bench-peers fan-out`.
+bench-peers *arguments:
+    tools/setup bench
+    tests/bench/peers/run {{ arguments }}
+
 # Check format, lints, layers, licences, sources and documentation.
 lint:
     tools/setup lint

@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Value, json};
 use socketioxide::{
     SocketIo,
-    extract::{Data, SocketRef},
+    extract::{AckSender, Data, SocketRef},
 };
 use tokio::{net::TcpListener, runtime};
 
@@ -30,8 +30,9 @@ async fn serve(port: u16) {
     let (service, io) = SocketIo::new_svc();
     io.ns("/", async |socket: SocketRef| {
         socket.join(ROOM);
-        socket.on(EVENT, async |io: SocketIo, Data::<Value>(data)| {
+        socket.on(EVENT, async |io: SocketIo, Data::<Value>(data), acknowledge: AckSender| {
             io.emit(EVENT, &data).await.expect("everybody has room");
+            acknowledge.send(&json!({"status": "ok"})).ok();
         });
     });
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("a free port");

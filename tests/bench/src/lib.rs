@@ -3,8 +3,11 @@
 //! One program each: `group-commit`, `fan-out`, `idle-memory`, `resume`; `just bench` builds and runs them.
 //! What is compared takes turns, round by round, so that a busy machine is unfair to both sides
 //! alike: trust the ratios, not the absolute figures. In the next two, server and clients are
-//! processes of their own: a [`subject::Subject`] is served by a [`server::Server`] and visited by
-//! a [`crowd::Crowd`] (program `crowd`). The baseline is [`bare`] socketioxide.
+//! processes of their own: a [`subject::Subject`] is served by a [`server::Server`], and the load
+//! generator puts [`load`] on it. The baseline is [`bare`] socketioxide.
+//!
+//! `peers/run` (`just bench-peers`) compares the gateway with other servers; its programs `floor` and
+//! `bare-socketioxide` are two of them.
 //!
 //! Failures panic: a measurement that is not complete is none.
 #![expect(
@@ -15,8 +18,7 @@
 )]
 
 pub mod bare;
-pub mod crowd;
-pub mod frame;
+pub mod load;
 pub mod process;
 pub mod server;
 pub mod statistics;

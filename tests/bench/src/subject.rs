@@ -1,8 +1,6 @@
 //! What is measured: the gateway and its baseline, with either allocator.
 
-use std::str::FromStr;
-
-use game_realtime_e2e::mint;
+use game_realtime_e2e::SECRET;
 
 /// A server program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +17,6 @@ pub enum Subject {
 
 /// The event that is broadcast.
 pub const EVENT: &str = "core.game.state.broadcast";
-
-/// Characters of the broadcast's message: with them a frame has about 350 bytes.
-const MESSAGE: usize = 80;
 
 impl Subject {
     /// Every subject. The first two are the ones compared by the goals.
@@ -48,47 +43,14 @@ impl Subject {
         }
     }
 
-    /// The path of its Engine.IO endpoint.
+    /// How the load generator speaks to it. The gateway adds to a message; the baseline is sent a
+    /// longer one, so that what it delivers is as long.
     #[must_use]
-    pub fn path(self) -> &'static str {
-        if self.is_gateway() { "/core/game/v1/real-time/private/" } else { "/socket.io/" }
-    }
-
-    /// The packet by which client `number` joins.
-    #[must_use]
-    pub fn join_packet(self, number: u64) -> String {
+    pub fn load_arguments(self) -> &'static [&'static str] {
         if self.is_gateway() {
-            format!("40{{\"token\":\"{}\"}}", mint(&format!("player-{number}")))
+            &["--secret", SECRET, "--message-length", "80"]
         } else {
-            "40".to_owned()
+            &["--form", "plain", "--message-length", "300"]
         }
-    }
-
-    /// What the packet begins with that tells a client that it has joined.
-    #[must_use]
-    pub fn joined_prefix(self) -> &'static str {
-        if self.is_gateway() { "42[\"core.game.connection.ready\"" } else { "40" }
-    }
-
-    /// The packet that makes the server broadcast. The gateway adds to the message; the baseline
-    /// is given the whole and passes it on.
-    #[must_use]
-    pub fn broadcast_packet(self) -> String {
-        let message = "m".repeat(MESSAGE);
-        let added = if self.is_gateway() {
-            ""
-        } else {
-            r#","id":"00000000-0000-4000-8000-000000000000","cursor":"00000000000000000000000000000000:10.1","created_at":"2026-11-18T11:06:40.123Z","sender":{"user_id":"player-0","connection_id":"00000000-0000-4000-8000-000000000000"}"#
-        };
-        format!("42[\"{EVENT}\",{{\"message\":\"{message}\"{added}}}]")
-    }
-}
-
-impl FromStr for Subject {
-    type Err = String;
-
-    fn from_str(program: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|subject| subject.program() == program);
-        found.ok_or_else(|| format!("no subject: {program}"))
     }
 }

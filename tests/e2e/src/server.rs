@@ -247,6 +247,12 @@ impl Server {
         self.port
     }
 
+    /// The number of the process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// GETs a path of the admin port; `None` while nobody answers there.
     pub async fn admin(&self, path: &str) -> Option<Response> {
         get(self.admin_port, path).await.ok()

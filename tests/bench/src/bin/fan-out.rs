@@ -1,21 +1,25 @@
 //! What one event to 5 000 connected clients costs the server: CPU time per delivery, beside bare
 //! socketioxide.
-#![expect(clippy::print_stdout, reason = "a benchmark: the result goes to stdout")]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark: what cannot go on ends the program, and the result goes to stdout"
+)]
 
 use game_realtime_bench::{
-    crowd::Crowd,
-    process::{can_bind, require_open_files},
+    load,
+    process::can_bind,
     rounds,
     server::Server,
-    statistics::{Summary, percentile, ratio},
+    statistics::{Summary, ratio},
     subject::Subject,
     table,
 };
+use game_realtime_loadgen::open_files;
 
-const CLIENTS: usize = 5000;
+const CLIENTS: u32 = 5000;
 const ROUNDS: usize = 5;
-const WARM_UP: usize = 10;
-const BROADCASTS: usize = 60;
+const BROADCASTS: u32 = 60;
 /// The gateway's cost in that of the baseline, at most.
 const GOAL: f64 = 1.2;
 
@@ -23,12 +27,13 @@ const GOAL: f64 = 1.2;
 #[derive(Default)]
 struct Measured {
     cpu_microseconds: Vec<f64>,
-    milliseconds: Vec<f64>,
+    p50_milliseconds: Vec<f64>,
+    p99_milliseconds: Vec<f64>,
     frame_bytes: Vec<f64>,
 }
 
 fn main() {
-    require_open_files(CLIENTS);
+    open_files::allow(CLIENTS).expect("a file for every client, in the server");
     let rounds = rounds(ROUNDS);
     let mut measured = Subject::ALL.map(|_| Measured::default());
     for round in 1..=rounds {
@@ -43,16 +48,31 @@ fn main() {
 
 fn measure(subject: Subject, measured: &mut Measured) {
     let server = Server::start(subject);
-    let mut crowd = Crowd::join(&server, CLIENTS);
-    crowd.broadcast(WARM_UP);
-    let before = server.process.cpu_time();
-    let report = crowd.broadcast(BROADCASTS);
-    let spent = server.process.cpu_time() - before;
-    let deliveries = f64::from(report.deliveries);
-    measured.cpu_microseconds.push(spent.as_secs_f64() * 1e6 / deliveries);
+    let (clients, events) = (CLIENTS.to_string(), BROADCASTS.to_string());
+    let flags = [
+        "broadcast",
+        "-n",
+        &clients,
+        "--events",
+        &events,
+        "--duration",
+        "1m",
+        "--burst",
+        "1",
+        "--pause",
+        "5ms",
+        "--warm-up",
+        "500ms",
+    ];
+    let report = load::put(&server, &flags);
+    measured.cpu_microseconds.extend(load::cost(&report).cpu_us_per_delivery);
+    let sent = report.measured.expect("events were sent");
+    let settled = sent.settle_latency.expect("events have arrived");
     #[expect(clippy::cast_precision_loss, reason = "less than 2^53")]
-    measured.frame_bytes.push(report.bytes as f64 / deliveries);
-    measured.milliseconds.extend(report.milliseconds);
+    let milliseconds = |micros: u64| micros as f64 / 1000.0;
+    measured.p50_milliseconds.push(milliseconds(settled.p50));
+    measured.p99_milliseconds.push(milliseconds(settled.p99));
+    measured.frame_bytes.push(sent.bytes_per_delivery);
 }
 
 fn report(measured: &[Measured], rounds: usize) {
@@ -62,19 +82,18 @@ fn report(measured: &[Measured], rounds: usize) {
     );
     let [gateway, bare, ..] = measured else { return };
     let costs = |measured: &Measured| ratio(&measured.cpu_microseconds, &bare.cpu_microseconds);
+    let summary = |values: &[f64]| Summary::of(values.iter().copied());
     let rows: Vec<_> = Subject::ALL
         .into_iter()
         .zip(measured)
         .map(|(subject, measured)| {
-            let mut milliseconds = measured.milliseconds.clone();
-            milliseconds.sort_by(f64::total_cmp);
             vec![
                 subject.program().to_owned(),
-                format!("{:.2}", Summary::of(measured.cpu_microseconds.iter().copied())),
+                format!("{:.2}", summary(&measured.cpu_microseconds)),
                 format!("{:.2}", costs(measured)),
-                format!("{:.1}", percentile(&milliseconds, 50)),
-                format!("{:.1}", percentile(&milliseconds, 99)),
-                format!("{:.1}", Summary::of(measured.frame_bytes.iter().copied()).median),
+                format!("{:.1}", summary(&measured.p50_milliseconds)),
+                format!("{:.1}", summary(&measured.p99_milliseconds)),
+                format!("{:.0}", summary(&measured.frame_bytes).median),
             ]
         })
         .collect();
@@ -85,7 +104,7 @@ fn report(measured: &[Measured], rounds: usize) {
             "of bare socketioxide's in the same round",
             "ms from send to last delivery, p50",
             "p99",
-            "bytes per frame",
+            "bytes per delivery",
         ],
         &rows,
     );

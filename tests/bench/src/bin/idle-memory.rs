@@ -1,29 +1,28 @@
 //! What an idle connection costs the server in memory, beside bare socketioxide.
-#![expect(clippy::print_stdout, reason = "a benchmark: the result goes to stdout")]
-
-use std::{thread::sleep, time::Duration};
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark: what cannot go on ends the program, and the result goes to stdout"
+)]
 
 use game_realtime_bench::{
-    crowd::Crowd,
-    process::require_open_files,
-    rounds,
+    load, rounds,
     server::Server,
     statistics::{Summary, ratio},
     subject::Subject,
     table,
 };
+use game_realtime_loadgen::open_files;
 
-const CLIENTS: usize = 5000;
+const CLIENTS: u32 = 5000;
 const ROUNDS: usize = 3;
 /// Longer than socketioxide's default ping interval of 25 s, so that everybody was pinged.
-const SETTLING: Duration = Duration::from_secs(30);
-/// After which a server that nobody is connected to does nothing any more.
-const RESTING: Duration = Duration::from_secs(1);
+const SETTLING: &str = "30s";
 /// The gateway's growth in that of the baseline, at most.
 const GOAL: f64 = 0.75;
 
 fn main() {
-    require_open_files(CLIENTS);
+    open_files::allow(CLIENTS).expect("a file for every client, in the server");
     let rounds = rounds(ROUNDS);
     let mut measured = Subject::ALL.map(|_| Vec::new());
     for round in 1..=rounds {
@@ -39,23 +38,12 @@ fn main() {
 /// The growth of the server per connection, in KiB.
 fn measure(subject: Subject) -> f64 {
     let server = Server::start(subject);
-    // Code counts as memory once it has run: let one client in before.
-    drop(Crowd::join(&server, 1));
-    sleep(RESTING);
-    let before = server.process.resident_bytes();
-    let _crowd = Crowd::join(&server, CLIENTS);
-    sleep(SETTLING);
-    let growth = server.process.resident_bytes().saturating_sub(before);
-    #[expect(clippy::cast_precision_loss, reason = "less than 2^53")]
-    let kilobytes = growth as f64 / 1024.0 / CLIENTS as f64;
-    kilobytes
+    let report = load::put(&server, &["idle", "-n", &CLIENTS.to_string(), "--duration", SETTLING]);
+    load::cost(&report).rss_bytes_per_connection / 1024.0
 }
 
 fn report(measured: &[Vec<f64>], rounds: usize) {
-    println!(
-        "{CLIENTS} idle clients, {rounds} alternating rounds, {} s to settle.\n",
-        SETTLING.as_secs()
-    );
+    println!("{CLIENTS} idle clients, {rounds} alternating rounds, {SETTLING} to settle.\n");
     let [gateway, bare, ..] = measured else { return };
     let rows: Vec<_> = Subject::ALL
         .into_iter()

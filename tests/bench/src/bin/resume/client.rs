@@ -2,7 +2,7 @@
 
 use std::{io, net::Ipv4Addr};
 
-use game_realtime_bench::frame;
+use game_realtime_loadgen::frame::{self, Frame};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{
@@ -81,7 +81,9 @@ impl Client {
     pub(crate) async fn next(&mut self) -> io::Result<Packet> {
         loop {
             let rest = self.unread.get(self.used..).unwrap_or_default();
-            let Some((text, after)) = frame::split_first(rest)? else {
+            let Some((Frame { payload, .. }, after)) =
+                frame::split_first(rest).map_err(io::Error::other)?
+            else {
                 self.unread.drain(..self.used);
                 self.used = 0;
                 if self.tcp.read_buf(&mut self.unread).await? == 0 {
@@ -90,13 +92,13 @@ impl Client {
                 continue;
             };
             self.used = self.unread.len() - after.len();
-            let Some(event) = text.strip_prefix("42") else {
-                if text == "2" {
+            let Some(event) = payload.strip_prefix(b"42") else {
+                if payload == b"2" {
                     self.send("3").await?;
                 }
                 continue;
             };
-            let (name, data): (&str, &RawValue) = serde_json::from_str(event)?;
+            let (name, data): (&str, &RawValue) = serde_json::from_slice(event)?;
             return Ok(if name == "core.game.connection.ready" {
                 Packet::Ready(serde_json::from_str(data.get())?)
             } else {
@@ -129,6 +131,8 @@ impl Client {
     }
 
     async fn send(&mut self, packet: &str) -> io::Result<()> {
-        self.tcp.write_all(&frame::text(packet)).await
+        let mut bytes = Vec::new();
+        frame::append(&mut bytes, frame::TEXT, packet.as_bytes(), [0; 4]);
+        self.tcp.write_all(&bytes).await
     }
 }

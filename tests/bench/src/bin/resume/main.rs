@@ -21,13 +21,14 @@ use std::{
 };
 
 use game_realtime_bench::{
-    process::{CLIENTS_CORE, Process, require_open_files},
+    process::{CLIENTS_CORE, Process},
     rounds,
     server::Server,
     statistics::{Summary, percentile, ratio},
     table,
 };
 use game_realtime_e2e::{Etcd, get, mint};
+use game_realtime_loadgen::open_files;
 use tokio::{
     runtime,
     task::{self, JoinSet},
@@ -42,7 +43,7 @@ const MISSED: usize = 10_000;
 /// How long it may take to get them.
 const GOAL: Duration = Duration::from_secs(2);
 /// Clients that come back at once...
-const RETURNING: usize = 1000;
+const RETURNING: u32 = 1000;
 /// ...each having missed so many events.
 const MISSED_BY_EACH: usize = 1000;
 /// How often the player who stayed buys something.
@@ -65,7 +66,7 @@ struct Measured {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    require_open_files(RETURNING);
+    open_files::allow(RETURNING).expect("a file for every client");
     let arguments: Vec<_> = env::args().skip(1).collect();
     if let [port, cursor] = arguments.as_slice() {
         return crowd(port.parse().expect("a port"), cursor).await;
@@ -253,8 +254,7 @@ fn report(measured: &Measured, rounds: usize) {
         &format!("p99 of who stayed at most {DISTURBANCE} times that of the calm"),
         ratio(&measured.storm_p99, &measured.calm_p99).median <= DISTURBANCE,
     );
-    #[expect(clippy::cast_precision_loss, reason = "a small number")]
-    let few = RETURNING as f64 / 10.0;
+    let few = f64::from(RETURNING) / 10.0;
     table::goal(
         "no read of the store per client who returns",
         Summary::of(measured.reads.iter().copied()).max < few,
