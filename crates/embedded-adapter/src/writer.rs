@@ -11,7 +11,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use game_realtime_application::ports::{AppendError, Appended, Clock, StoreError};
+use game_realtime_application::{
+    panics::panic_point,
+    ports::{AppendError, Appended, Clock, StoreError},
+};
 use game_realtime_domain::{Cursor, Epoch};
 use tokio::{
     sync::{mpsc, watch},
@@ -93,6 +96,7 @@ impl Writer {
                     metrics::gauge!("game_realtime_commit_queue_writes", "lane" => "only")
                         .set(commands.len() as f64);
                     if !batch.appends.is_empty() {
+                        panic_point("store writer");
                         self.commit(batch.appends);
                     }
                     for probe in batch.probes {

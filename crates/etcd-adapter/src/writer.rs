@@ -13,7 +13,7 @@ use std::{
 };
 
 use etcd_client::{Txn, TxnResponse};
-use game_realtime_application::ports::StoreError;
+use game_realtime_application::{panics::panic_point, ports::StoreError};
 use game_realtime_domain::{Connection, Epoch, NodeId};
 use tokio::{
     task::{JoinHandle, yield_now},
@@ -148,6 +148,7 @@ impl Writer {
             if batch.is_empty() {
                 continue;
             }
+            panic_point("store writer");
             let started = Instant::now();
             let size = batch.len();
             match self.write(&batch, &mut filling).await {

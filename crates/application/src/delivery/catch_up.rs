@@ -5,7 +5,10 @@ use std::sync::Arc;
 use game_realtime_domain::ConnectionId;
 
 use super::{Advance, DeliveryGone, DeliveryHandle};
-use crate::ports::{ClientPush, CloseReason, PushOutcome};
+use crate::{
+    panics::panic_point,
+    ports::{ClientPush, CloseReason, PushOutcome},
+};
 
 /// How many events are asked for at a time.
 const CHUNK: usize = 64;
@@ -14,6 +17,7 @@ const CHUNK: usize = 64;
 pub(super) async fn run(handle: DeliveryHandle, id: ConnectionId, push: Arc<dyn ClientPush>) {
     let deliveries = handle.deliveries();
     let Ok(mut turn) = handle.turn().await else { return };
+    panic_point("catch-up");
     loop {
         let events = match handle.advance(id, CHUNK).await {
             Ok(Advance::Hand(events)) => events,

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     TimelineLimits,
+    panics::{Watchdog, caught, panic_point},
     ports::{ClientPush, Clock, CloseReason, EventFeed},
 };
 
@@ -104,15 +105,17 @@ const LATE: Duration = Duration::from_secs(1);
 /// How often a join whose cursor is ahead asks again.
 const AHEAD_RETRY: Duration = Duration::from_millis(20);
 
-/// Starts following the feed and delivering, in tasks that `tracker` owns and `stop` ends.
+/// Starts following the feed and delivering, in tasks that `tracker` owns, `stop` ends and `watchdog`
+/// watches.
 pub fn start(
     feed: Arc<dyn EventFeed>,
     clock: Arc<dyn Clock>,
     config: DeliveryConfig,
     tracker: &TaskTracker,
     stop: CancellationToken,
+    watchdog: &Watchdog,
 ) -> DeliveryHandle {
-    start_seeded(feed, clock, config, Backoff::random_seed(), tracker, stop)
+    start_seeded(feed, clock, config, Backoff::random_seed(), tracker, stop, watchdog)
 }
 
 /// As [`start`], with the seed of the only chance there is in delivery: the jitter of its retries.
@@ -124,6 +127,7 @@ pub fn start_seeded(
     seed: u64,
     tracker: &TaskTracker,
     stop: CancellationToken,
+    watchdog: &Watchdog,
 ) -> DeliveryHandle {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (contact, last_contact) = watch::channel(None);
@@ -145,10 +149,11 @@ pub fn start_seeded(
     };
     if let Some(grace) = config.isolation_grace {
         let watch = isolation::run(handle.clone(), handle.last_contact.clone(), grace);
-        let stop = stop.clone();
-        tracker.spawn(async move { stop.run_until_cancelled(watch).await });
+        let watch = stop.clone().run_until_cancelled_owned(watch);
+        tracker.spawn(watchdog.clone().watch("isolation", watch));
     }
-    tracker.spawn(async move { stop.run_until_cancelled(task.run(inbox)).await });
+    let delivery = stop.run_until_cancelled_owned(task.run(inbox));
+    tracker.spawn(watchdog.clone().watch("delivery", delivery));
     handle
 }
 
@@ -304,6 +309,9 @@ impl Task {
     fn follow(&self, delivery: &mut Delivery, message: Followed) {
         match message {
             Followed::Update(update) => {
+                if !update.events.is_empty() {
+                    panic_point("delivery");
+                }
                 let now = self.clock.now();
                 let age = update.events.last().map(|newest| {
                     let age = now.as_millis().saturating_sub(newest.event.created_at.as_millis());
@@ -317,7 +325,7 @@ impl Task {
                 for Behind { id, push } in delivery.publish(update, now) {
                     debug!(connection.id = %id, "connection fell behind");
                     metrics::counter!("game_realtime_fell_behind_total").increment(1);
-                    self.tracker.spawn(catch_up::run(self.handle.clone(), id, push));
+                    self.catch_up(id, push);
                 }
             }
             Followed::Restart(history) => {
@@ -328,6 +336,16 @@ impl Task {
         metrics::gauge!("game_realtime_timeline_events").set(as_f64(delivery.timeline().len()));
         metrics::gauge!("game_realtime_timeline_bytes").set(as_f64(delivery.timeline().bytes()));
         metrics::gauge!("game_realtime_connections_behind").set(as_f64(delivery.behind()));
+    }
+
+    /// Lets a connection catch up, or go if that panics: it would get nothing any more.
+    fn catch_up(&self, id: ConnectionId, push: Arc<dyn ClientPush>) {
+        let handle = self.handle.clone();
+        self.tracker.spawn(async move {
+            if caught(catch_up::run(handle, id, Arc::clone(&push))).await.is_err() {
+                push.close(CloseReason::Internal);
+            }
+        });
     }
 
     fn note(&self, news: News) {
@@ -356,7 +374,7 @@ impl Task {
                 Advance::Live | Advance::Unknown => {}
                 Advance::Hand(_) | Advance::Lost => {
                     if let Some(push) = delivery.push_of(id) {
-                        self.tracker.spawn(catch_up::run(self.handle.clone(), id, push));
+                        self.catch_up(id, push);
                     }
                 }
             },

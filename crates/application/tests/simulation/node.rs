@@ -11,6 +11,7 @@ use std::{
 use game_realtime_application::{
     DeliveryConfig, DeliveryHandle,
     limits::{Admission, EventBudgets, EventRates},
+    panics::Watchdog,
     ports::{CloseReason, EventFeed},
     start_delivery_seeded,
     use_cases::{Allowed, Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
@@ -69,6 +70,7 @@ impl Node {
             world.random.next(),
             &TaskTracker::new(),
             stop.clone(),
+            &Watchdog::new(),
         );
         let publisher = Arc::new(Publisher::new(
             Arc::clone(&link) as _,
