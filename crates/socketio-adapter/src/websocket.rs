@@ -13,7 +13,11 @@
 //! mark is. When the mark comes by it is dropped, and the gate opens.
 
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
