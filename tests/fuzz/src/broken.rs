@@ -2,7 +2,10 @@
 
 use std::ops::{Bound, Range};
 
-use bolero::{Driver, ValueGenerator};
+use bolero::{
+    Driver, ValueGenerator,
+    generator::bolero_generator::driver::{ByteSliceDriver, Options},
+};
 
 /// How many changes are made at most.
 const CHANGES: usize = 6;
@@ -39,6 +42,13 @@ impl Broken {
         words: &'static [&'static str],
     ) -> BrokenText {
         BrokenText(Self::bytes(seeds, words))
+    }
+
+    /// What these random bytes lead to, always the same: for whoever has a seed of their own.
+    #[must_use]
+    pub fn made_of(&self, random: &[u8]) -> Vec<u8> {
+        let mut driver = ByteSliceDriver::new(random, &Options::default());
+        self.generate(&mut driver).unwrap_or_default()
     }
 
     fn change<D: Driver>(&self, driver: &mut D, bytes: &mut Vec<u8>) -> Option<()> {
