@@ -26,7 +26,7 @@ demo url="http://127.0.0.1:8080":
 
 # Run every test. The last line is the summary.
 test:
-    cargo build -p game-realtime
+    cargo build -p game-realtime --features panic-points
     tools/test-summary --workspace
 
 # Run the tests of one crate, e.g. `just test-crate etcd-adapter` (the binary is `server`).
@@ -40,12 +40,12 @@ check-crate name:
 
 # Run the end-to-end tests: the real binary, real etcd, real Socket.IO clients.
 test-e2e *arguments:
-    cargo build -p game-realtime
+    cargo build -p game-realtime --features panic-points
     tools/test-summary -p game-realtime-e2e {{ arguments }}
 
 # Break nodes and etcd for real under live traffic, in the long form (`just test` runs a short one).
 test-faults *arguments:
-    cargo build -p game-realtime
+    cargo build -p game-realtime --features panic-points
     GAME_REALTIME_FAULTS=long tools/test-summary -p game-realtime-e2e --test faults {{ arguments }} -- --nocapture
 
 # Break a cluster in random ways under live traffic for some minutes, e.g. `just soak 15 42` (a seed).
@@ -54,11 +54,18 @@ soak minutes="15" seed="" fault="":
     cargo build -p game-realtime
     cargo run -q -p game-realtime-e2e --bin soak -- {{ minutes }} "{{ seed }}" "{{ fault }}"
 
-# Attack a node with its default limits, and say what it cost: handshakes, slow-loris, flood.
+# Attack a node with its default limits, and say what it cost: handshakes, slow-loris, slow-consumers,
+# flood, fuzz [inputs] [seed].
 [no-exit-message]
 hostile *scenarios:
-    cargo build -p game-realtime
-    cargo run -q -p game-realtime-e2e --bin hostile -- {{ scenarios }}
+    cargo run --release -q -p game-realtime-e2e --bin hostile -- {{ scenarios }}
+
+# Give every decoder so many inputs that are nearly right, and list how many got through.
+fuzz inputs="1000000" *targets:
+    FUZZ_INPUTS={{ inputs }} cargo test --profile fuzz --lib \
+        -p game-realtime-domain -p game-realtime-socketio-adapter -p game-realtime-etcd-adapter \
+        -p game-realtime-embedded-adapter -p game-realtime-identity-adapter -p game-realtime --bins \
+        -- fuzz:: --nocapture --test-threads 2 {{ targets }}
 
 # Measure the speed goals, each in one run beside what it is compared with, e.g. `just bench fan-out`.
 bench *names:
@@ -79,6 +86,7 @@ lint:
     tools/setup lint
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy -p game-realtime -p game-realtime-application --features game-realtime/panic-points -- -D warnings
     cargo deny --log-level error check --hide-inclusion-graph bans licenses sources
     just layers
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -16,7 +16,7 @@ use crate::{
     cli::{Cli, Command, Token},
     clock::SystemClock,
     config::{self, ConfigFile, Loaded},
-    serve, telemetry,
+    panic_hook, serve, telemetry,
     usage_error::UsageError,
 };
 
@@ -60,6 +60,7 @@ fn load(file: Option<&ConfigFile>) -> Result<Loaded, UsageError> {
 
 fn serve(loaded: Loaded) -> anyhow::Result<()> {
     telemetry::init(&loaded.config.log)?;
+    panic_hook::install();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(serve::run(loaded));
     runtime.shutdown_timeout(BLOCKING_GRACE);

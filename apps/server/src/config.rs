@@ -7,6 +7,8 @@
 mod environment;
 mod fault;
 mod file;
+#[cfg(test)]
+mod fuzz;
 mod keys;
 mod load;
 mod settings;

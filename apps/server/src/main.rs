@@ -8,6 +8,7 @@ mod cli;
 mod clock;
 mod commands;
 mod config;
+mod panic_hook;
 mod serve;
 mod telemetry;
 mod usage_error;

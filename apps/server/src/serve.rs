@@ -1,19 +1,22 @@
 //! `serve`: open the store, wire it up, listen, and go down in order when told to.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use game_realtime_admin_adapter::{self as admin, Metrics, Readiness};
-use game_realtime_application::ports::{Clock as _, IdGenerator as _};
+use game_realtime_application::{
+    panics::Watchdog,
+    ports::{Clock as _, IdGenerator as _},
+};
 use game_realtime_domain::NodeId;
 use game_realtime_otlp_adapter::OtlpExport;
 use game_realtime_socketio_adapter::SocketIoServer;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     banner,
@@ -25,6 +28,8 @@ use crate::{
 
 /// The part of the grace that clients get; the rest is for the store.
 const CLIENTS_PART: f64 = 0.7;
+/// How long the store has when the node cannot go on.
+const LAST_WRITES: Duration = Duration::from_secs(1);
 
 /// Serves until a signal ends it.
 ///
@@ -43,15 +48,17 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
         admin::bind(&config.admin).await.map_err(|error| not_bound("admin.port", &error))?;
     let admin_address = admin_listener.local_addr();
 
+    let watchdog = Watchdog::new();
     let export = wiring::start_export(&config, node_id)?;
     let traces = export.as_ref().map(OtlpExport::traces).unwrap_or_default();
-    let store = Store::open(&config, node_id).await?;
+    let store = Store::open(&config, node_id, &watchdog).await?;
     let tasks = TaskTracker::new();
     let delivery_stop = CancellationToken::new();
+    let stop_delivery = delivery_stop.clone();
     let use_cases =
-        wiring::use_cases(&config, &store, node_id, &traces, &tasks, delivery_stop.clone())?;
+        wiring::use_cases(&config, &store, node_id, &traces, &tasks, stop_delivery, &watchdog)?;
     let delivery = use_cases.delivery.clone();
-    let server = SocketIoServer::bind(&config.http, config.limits.clone(), use_cases)
+    let server = SocketIoServer::bind(&config.http, config.limits.clone(), use_cases, &watchdog)
         .await
         .map_err(|error| not_bound("http.port", &error))?;
 
@@ -61,11 +68,18 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
         stop.clone(),
     );
     let admin_stop = CancellationToken::new();
-    tasks.spawn(admin::serve(admin_listener, readiness, metrics, admin_stop.clone()));
+    let admin = admin::serve(admin_listener, readiness, metrics, admin_stop.clone());
+    tasks.spawn(watchdog.clone().watch("admin port", admin));
     announce(&config, node_id, server.local_addr()?, admin_address);
 
     // Among the tasks that serve the clients, so that it takes turns with them.
-    tokio::spawn(server.run(stop.clone(), config.shutdown.grace.mul_f64(CLIENTS_PART))).await?;
+    let served = server.run(stop.clone(), config.shutdown.grace.mul_f64(CLIENTS_PART));
+    let served = tokio::spawn(watchdog.clone().watch("listener", served));
+    tokio::select! {
+        biased;
+        task = watchdog.alarm() => return give_up(task, &stop, &store).await,
+        served = served => served?,
+    }
 
     let deadline = Instant::now() + config.shutdown.grace.mul_f64(1.0 - CLIENTS_PART);
     delivery_stop.cancel();
@@ -86,8 +100,27 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
         Ok(closed) => closed?,
         Err(_elapsed) => warn!("the store did not close in time"),
     }
+    if let Some(task) = watchdog.alarmed() {
+        bail!("the task \"{task}\" panicked");
+    }
     info!("stopped");
     Ok(())
+}
+
+/// Ends a node that cannot go on, quickly: it is no longer ready, its clients find another one.
+///
+/// # Errors
+/// Always, that is what it is for.
+async fn give_up(
+    task: &'static str,
+    stop: &CancellationToken,
+    store: &Store,
+) -> anyhow::Result<()> {
+    error!(task, "stopping at once");
+    stop.cancel();
+    // What was accepted is written, and etcd need not wait for the leases to end; if it works.
+    timeout(LAST_WRITES, store.close()).await.ok();
+    bail!("the task \"{task}\" panicked")
 }
 
 /// A token that the first signal cancels. The second one ends the process at once.

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use game_realtime_application::{
     DeliveryConfig, Expiry, TimelineLimits,
     limits::{Admission, EventBudgets},
+    panics::Watchdog,
     ports::{Clock, ConnectionRepository, EventFeed, EventRepository, IdGenerator, StoreHealth},
     start_delivery,
     trace::Traces,
@@ -51,21 +52,25 @@ impl Store {
     ///
     /// # Errors
     /// When the embedded store's file cannot be used, or a file with certificates cannot be read.
-    pub(crate) async fn open(config: &Config, node_id: NodeId) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        config: &Config,
+        node_id: NodeId,
+        watchdog: &Watchdog,
+    ) -> anyhow::Result<Self> {
         match config.store.backend {
-            Backend::Embedded => Self::embedded(config).await,
-            Backend::Etcd => Self::etcd(config, node_id),
+            Backend::Embedded => Self::embedded(config, watchdog.clone()).await,
+            Backend::Etcd => Self::etcd(config, node_id, watchdog),
         }
     }
 
-    async fn embedded(config: &Config) -> anyhow::Result<Self> {
+    async fn embedded(config: &Config, watchdog: Watchdog) -> anyhow::Result<Self> {
         let section = config.embedded.clone();
         let options = embedded::Options {
             retention: config.events.retention.max(config.events.replay_window),
             kept_events: u64::try_from(config.events.replay_events).unwrap_or(u64::MAX),
             idempotency_window: config.events.idempotency_window,
         };
-        let open = move || EmbeddedStore::open(&section, options, Arc::new(SystemClock));
+        let open = move || EmbeddedStore::open(&section, options, Arc::new(SystemClock), &watchdog);
         let store = tokio::task::spawn_blocking(open).await?.map_err(|error| match error {
             OpenError::Inaccessible { .. } => UsageError::new(error.to_string()).into(),
             OpenError::InUse { .. }
@@ -84,7 +89,7 @@ impl Store {
         })
     }
 
-    fn etcd(config: &Config, node_id: NodeId) -> anyhow::Result<Self> {
+    fn etcd(config: &Config, node_id: NodeId, watchdog: &Watchdog) -> anyhow::Result<Self> {
         let options = etcd::Options {
             node_id,
             retention: config.events.retention,
@@ -92,7 +97,7 @@ impl Store {
             kept_events: config.events.replay_events,
             idempotency_window: config.events.idempotency_window,
         };
-        let store = EtcdStore::start(&config.etcd, options, Arc::new(SystemClock))
+        let store = EtcdStore::start(&config.etcd, options, Arc::new(SystemClock), watchdog)
             .map_err(|error| UsageError::new(error.to_string()))?;
         Ok(Self {
             events: store.events(),
@@ -133,7 +138,8 @@ pub(crate) fn start_export(
         .map_err(|error| UsageError::new(error.to_string()))
 }
 
-/// Builds the use cases on a store. `tasks` and `stop` own and end what runs beside them.
+/// Builds the use cases on a store. `tasks` and `stop` own and end what runs beside them, `watchdog`
+/// watches it.
 ///
 /// # Errors
 /// When the `auth` section cannot be used.
@@ -144,13 +150,15 @@ pub(crate) fn use_cases(
     traces: &Traces,
     tasks: &TaskTracker,
     stop: CancellationToken,
+    watchdog: &Watchdog,
 ) -> anyhow::Result<UseCases> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdGenerator> = Arc::new(UuidV7Generator);
-    let verifier = start_verifier(&config.auth, tasks, stop.clone()).map_err(|faults| {
-        let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        UsageError::new(lines.join("\n"))
-    })?;
+    let verifier =
+        start_verifier(&config.auth, tasks, stop.clone(), watchdog).map_err(|faults| {
+            let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            UsageError::new(lines.join("\n"))
+        })?;
     let delivery = start_delivery(
         Arc::clone(&store.feed),
         Arc::clone(&clock),
@@ -166,13 +174,13 @@ pub(crate) fn use_cases(
         traces.clone(),
         tasks,
         stop.clone(),
+        watchdog,
     );
-    let expiry = Expiry::start(Arc::clone(&clock), tasks, stop.clone());
+    let expiry = Expiry::start(Arc::clone(&clock), tasks, stop.clone(), watchdog);
     let budgets = Arc::new(EventBudgets::new(config.limits.events()));
     let tidied = Arc::clone(&budgets);
-    tasks.spawn(async move {
-        stop.run_until_cancelled(tidied.keep_tidy()).await;
-    });
+    let tidy = async move { stop.run_until_cancelled(tidied.keep_tidy()).await };
+    tasks.spawn(watchdog.clone().watch("event budgets", tidy));
     let admission = Arc::new(Admission::new(config.limits.caps(), config.limits.connection()));
     let connections = Arc::clone(&store.connections);
     let publisher = Arc::new(Publisher::new(

@@ -155,6 +155,10 @@ fn describe() {
         "game_realtime_trace_spans_total",
         "Spans of traced events, by whether the collector got them."
     );
+    describe_counter!(
+        "game_realtime_panics_total",
+        "Bugs of the node's: a connection's ends it, any other the process."
+    );
     describe_gauge!("game_realtime_ready", "1 if the node was ready when last asked, else 0.");
     describe_gauge!("game_realtime_build_info", "Always 1; the version is a label.");
     describe_etcd();
@@ -199,6 +203,7 @@ fn register() {
     for refusal in Refusal::ALL {
         counter!("game_realtime_refusals_total", "reason" => refusal.as_str()).absolute(0);
     }
+    counter!("game_realtime_panics_total").absolute(0);
     counter!("game_realtime_feed_gaps_total").absolute(0);
     counter!("game_realtime_feed_unreadable_total").absolute(0);
     counter!("game_realtime_fell_behind_total").absolute(0);

@@ -13,7 +13,10 @@ use game_realtime_domain::{ConnectionId, Timestamp};
 use tokio::{task::yield_now, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::ports::{ClientPush, Clock, CloseReason};
+use crate::{
+    panics::{Watchdog, panic_point},
+    ports::{ClientPush, Clock, CloseReason},
+};
 
 /// How often it looks. A connection outlives its identity by no more than this.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -28,15 +31,16 @@ pub struct Expiry {
 }
 
 impl Expiry {
-    /// Starts looking, in a task that `tracker` owns and `stop` ends.
+    /// Starts looking, in a task that `tracker` owns, `stop` ends and `watchdog` watches.
     pub fn start(
         clock: Arc<dyn Clock>,
         tracker: &TaskTracker,
         stop: CancellationToken,
+        watchdog: &Watchdog,
     ) -> Arc<Self> {
         let expiry = Arc::new(Self { clock, pending: Mutex::default() });
-        let watch = Arc::clone(&expiry).run();
-        tracker.spawn(async move { stop.run_until_cancelled(watch).await });
+        let watch = stop.run_until_cancelled_owned(Arc::clone(&expiry).run());
+        tracker.spawn(watchdog.clone().watch("expiry", watch));
         expiry
     }
 
@@ -54,6 +58,7 @@ impl Expiry {
     async fn run(self: Arc<Self>) {
         loop {
             sleep(INTERVAL).await;
+            panic_point("expiry");
             loop {
                 let due = self.take_due(self.clock.now());
                 for push in &due {

@@ -2,14 +2,15 @@
 //!
 //! [`use_cases`] decide, [`ports`] say what they need from the world, [`Timeline`] remembers the
 //! recent events in order, [`limits`] say how much one client may take, [`delivery`] hands each event
-//! to the connections it concerns, [`trace`] says which way it took. Nothing here names a store, a
-//! protocol or a socket: adapters depend on this crate, never the reverse.
+//! to the connections it concerns, [`trace`] says which way it took, [`panics`] what becomes of a bug.
+//! Nothing here names a store, a protocol or a socket: adapters depend on this crate, never the reverse.
 //!
 //! To add an event: a command and payload in the domain, a use case beside [`use_cases::BuyGood`].
 //! To add a store or a transport: implement the ports in a crate of its own.
 
 pub mod delivery;
 pub mod limits;
+pub mod panics;
 pub mod ports;
 pub mod trace;
 pub mod use_cases;

@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 use game_realtime_application::{
     Expiry, OutgoingEvent,
+    panics::Watchdog,
     ports::{ClientPush, Clock as _, CloseReason, ConnectionGone, PushOutcome},
 };
 use game_realtime_contract::ManualClock;
@@ -48,7 +49,7 @@ impl Node {
     fn start() -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let expiry = Expiry::start(Arc::clone(&clock) as _, &tasks, stop.clone());
+        let expiry = Expiry::start(Arc::clone(&clock) as _, &tasks, stop.clone(), &Watchdog::new());
         Self { clock, expiry, tasks, stop }
     }
 

@@ -14,6 +14,8 @@ mod broadcast;
 mod buy_good;
 mod connection;
 mod event;
+#[cfg(test)]
+mod fuzz;
 mod limits;
 mod namespace;
 mod position;

@@ -23,6 +23,8 @@ mod event_log;
 mod event_repository;
 mod fault;
 mod file;
+#[cfg(test)]
+mod fuzz;
 mod open_error;
 mod options;
 mod positions;

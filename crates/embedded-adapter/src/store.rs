@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use game_realtime_application::ports::{Clock, StoreError};
+use game_realtime_application::{
+    panics::Watchdog,
+    ports::{Clock, StoreError},
+};
 use game_realtime_domain::Epoch;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -36,7 +39,7 @@ pub struct EmbeddedStore {
 
 impl EmbeddedStore {
     /// Opens the file, or creates it. Blocks: the whole file is read and its checksums verified,
-    /// at the speed of the disk.
+    /// at the speed of the disk. `watchdog` watches the thread that writes.
     ///
     /// # Errors
     /// [`OpenError`], which says what to do.
@@ -44,6 +47,7 @@ impl EmbeddedStore {
         config: &Config,
         options: Options,
         clock: Arc<dyn Clock>,
+        watchdog: &Watchdog,
     ) -> Result<Self, OpenError> {
         let path = PathBuf::from(&config.path);
         let damaged = |reason: String| OpenError::Damaged { path: path.clone(), reason };
@@ -59,7 +63,7 @@ impl EmbeddedStore {
         if state.format > records::FORMAT {
             return Err(OpenError::Newer { path, found: state.format, known: records::FORMAT });
         }
-        Self::start(Arc::new(database), state, config.request_timeout, options, clock)
+        Self::start(Arc::new(database), state, config.request_timeout, options, clock, watchdog)
             .map_err(|cause| OpenError::Thread { cause })
     }
 
@@ -111,6 +115,7 @@ impl EmbeddedStore {
         request_timeout: Duration,
         options: Options,
         clock: Arc<dyn Clock>,
+        watchdog: &Watchdog,
     ) -> std::io::Result<Self> {
         let registry = Arc::<Registry>::default();
         let (head_sender, head) = watch::channel(last_event);
@@ -122,7 +127,7 @@ impl EmbeddedStore {
             options,
             Arc::clone(&clock),
         );
-        let writer = Arc::new(writer.start(request_timeout)?);
+        let writer = Arc::new(writer.start(request_timeout, watchdog)?);
         Ok(Self { database, registry, epoch, head, clock, writer })
     }
 }

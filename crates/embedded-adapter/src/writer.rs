@@ -12,6 +12,7 @@ mod tests;
 use std::sync::Arc;
 
 use game_realtime_application::{
+    panics::panic_point,
     ports::{AppendError, Appended, Clock, SpanKind, StoreError},
     trace::Span,
 };
@@ -96,6 +97,7 @@ impl Writer {
                     metrics::gauge!("game_realtime_commit_queue_writes", "lane" => "only")
                         .set(commands.len() as f64);
                     if !batch.appends.is_empty() {
+                        panic_point("store writer");
                         self.commit(batch.appends);
                     }
                     for probe in batch.probes {

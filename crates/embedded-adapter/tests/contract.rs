@@ -3,6 +3,7 @@
 
 use std::{any::Any, sync::Arc, time::Duration};
 
+use game_realtime_application::panics::Watchdog;
 use game_realtime_contract::{Stores, WallClock};
 use game_realtime_embedded_adapter::{Config, EmbeddedStore, Options};
 
@@ -14,7 +15,8 @@ const OPTIONS: Options = Options {
 
 fn stores(path: &str, directory: impl Any + Send) -> Stores {
     let config = Config { path: path.to_owned(), request_timeout: Duration::from_secs(30) };
-    let store = EmbeddedStore::open(&config, OPTIONS, Arc::new(WallClock)).expect("a store");
+    let store = EmbeddedStore::open(&config, OPTIONS, Arc::new(WallClock), &Watchdog::new())
+        .expect("a store");
     Stores {
         events: Arc::new(store.event_repository()),
         feed: Arc::new(store.event_feed()),

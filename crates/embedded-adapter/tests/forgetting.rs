@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use game_realtime_application::ports::{Clock, EventFeed, EventRepository, FollowError};
+use game_realtime_application::{
+    panics::Watchdog,
+    ports::{Clock, EventFeed, EventRepository, FollowError},
+};
 use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, ManualClock, WallClock};
 use game_realtime_domain::{Connection, EventType, Position};
 use game_realtime_embedded_adapter::{Config, EmbeddedStore, Options};
@@ -30,7 +33,7 @@ impl Fixture {
 
     fn open(&self) -> EmbeddedStore {
         let config = Config { path: self.path.clone(), request_timeout: Duration::from_secs(30) };
-        EmbeddedStore::open(&config, self.options, self.clock.clone()).unwrap()
+        EmbeddedStore::open(&config, self.options, self.clock.clone(), &Watchdog::new()).unwrap()
     }
 
     fn event(&self) -> EventBuilder {

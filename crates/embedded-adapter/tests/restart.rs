@@ -11,6 +11,7 @@ use std::{
 
 use game_realtime_application::{
     PositionedEvent,
+    panics::Watchdog,
     ports::{EventFeed, EventRepository, FollowError, StoreErrorKind, StoreHealth},
 };
 use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, WallClock};
@@ -30,7 +31,7 @@ fn open(path: &Path) -> Result<EmbeddedStore, OpenError> {
         path: path.to_str().unwrap().to_owned(),
         request_timeout: Duration::from_secs(30),
     };
-    EmbeddedStore::open(&config, options, Arc::new(WallClock))
+    EmbeddedStore::open(&config, options, Arc::new(WallClock), &Watchdog::new())
 }
 
 async fn append(store: &EmbeddedStore, count: usize) {

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use game_realtime_application::ports::EventRepository;
+use game_realtime_application::{panics::Watchdog, ports::EventRepository};
 use game_realtime_contract::{ConnectionBuilder, EventBuilder, WallClock};
 use game_realtime_domain::EventType;
 use game_realtime_embedded_adapter::{Config, EmbeddedStore, Options};
@@ -18,7 +18,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 async fn a_list_costs_what_it_returns_not_what_is_stored() {
     let config = Config { path: ":memory:".to_owned(), request_timeout: Duration::from_secs(30) };
     let options = Options { retention: DAY, kept_events: 10_000, idempotency_window: DAY };
-    let store = EmbeddedStore::open(&config, options, Arc::new(WallClock)).unwrap();
+    let store =
+        EmbeddedStore::open(&config, options, Arc::new(WallClock), &Watchdog::new()).unwrap();
     let sender = ConnectionBuilder::player("alice").build();
     let purchase = EventBuilder::from(&sender).purchase("sword", 1);
     store.event_repository().append(purchase).await.unwrap();

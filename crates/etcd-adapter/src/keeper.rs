@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use game_realtime_application::panics::panic_point;
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
@@ -31,6 +32,7 @@ impl Keeper {
     pub(crate) async fn run(self) {
         let mut failing = false;
         loop {
+            panic_point("lease keeper");
             match self.leases.renew().await {
                 Ok(()) => {
                     if std::mem::take(&mut failing) {

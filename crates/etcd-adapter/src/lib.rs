@@ -16,6 +16,8 @@ mod epoch;
 mod event_feed;
 mod event_repository;
 mod feed_stream;
+#[cfg(test)]
+mod fuzz;
 mod health;
 mod jitter;
 mod keeper;

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
-use game_realtime_application::ports::{
-    Clock, ConnectionRepository, EventFeed, EventRepository, StoreHealth,
+use game_realtime_application::{
+    panics::Watchdog,
+    ports::{Clock, ConnectionRepository, EventFeed, EventRepository, StoreHealth},
 };
 use game_realtime_domain::NodeId;
 use tokio::{sync::Notify, time::timeout};
@@ -61,7 +62,7 @@ pub struct EtcdStore {
 }
 
 impl EtcdStore {
-    /// Starts the node's part of the store. etcd need not answer yet.
+    /// Starts the node's part of the store, in tasks that `watchdog` watches. etcd need not answer yet.
     ///
     /// # Errors
     /// When a file that the configuration names cannot be read.
@@ -69,6 +70,7 @@ impl EtcdStore {
         config: &Config,
         options: Options,
         clock: Arc<dyn Clock>,
+        watchdog: &Watchdog,
     ) -> Result<Self, TlsFileError> {
         let cluster = Arc::new(Cluster::new(config, options.node_id)?);
         cluster.space().publish();
@@ -95,7 +97,7 @@ impl EtcdStore {
                 failing: AtomicBool::new(false),
                 lane,
             };
-            tasks.spawn(writer.run(queue, stop.clone()));
+            tasks.spawn(watchdog.clone().watch("etcd writer", writer.run(queue, stop.clone())));
         });
         let mend = Arc::new(Notify::new());
         let keeper = Keeper {
@@ -120,8 +122,10 @@ impl EtcdStore {
             lanes: writes.downgrade(),
             asked: mend,
         };
-        tasks.spawn(stop.clone().run_until_cancelled_owned(keeper.run()));
-        tasks.spawn(stop.clone().run_until_cancelled_owned(mender.run()));
+        let keeper = stop.clone().run_until_cancelled_owned(keeper.run());
+        let mender = stop.clone().run_until_cancelled_owned(mender.run());
+        tasks.spawn(watchdog.clone().watch("lease keeper", keeper));
+        tasks.spawn(watchdog.clone().watch("registry mender", mender));
         let log = LogReader { cluster: Arc::clone(&cluster), keys: keys.clone(), stamps };
         let pruner = Pruner {
             cluster: Arc::clone(&cluster),
@@ -132,7 +136,8 @@ impl EtcdStore {
                 events: options.kept_events,
             },
         };
-        tasks.spawn(stop.clone().run_until_cancelled_owned(pruner.run()));
+        let pruner = stop.clone().run_until_cancelled_owned(pruner.run());
+        tasks.spawn(watchdog.clone().watch("pruner", pruner));
         Ok(Self {
             events: Arc::new(EtcdEventRepository { writes: writes.clone(), log: log.clone() }),
             connections: Arc::new(EtcdConnectionRepository {

@@ -14,6 +14,7 @@ use std::{
 
 use etcd_client::{Txn, TxnResponse};
 use game_realtime_application::{
+    panics::panic_point,
     ports::{StoreError, StoreErrorKind},
     trace::Span,
 };
@@ -137,6 +138,7 @@ impl Writer {
             if batch.is_empty() {
                 continue;
             }
+            panic_point("store writer");
             let started = Instant::now();
             let size = batch.len();
             let span = batch.begin(self.lane);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use game_realtime_application::ports::IdentityVerifier;
+use game_realtime_application::{panics::Watchdog, ports::IdentityVerifier};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
@@ -19,8 +19,8 @@ pub fn build_verifier(config: &Config) -> Result<Arc<dyn IdentityVerifier>, Vec<
     build(config).map(|(verifier, _)| verifier)
 }
 
-/// As [`build_verifier`], and follows changes of a key set's file, in a task that `tracker` owns
-/// and `stop` ends.
+/// As [`build_verifier`], and follows changes of a key set's file, in a task that `tracker` owns,
+/// `stop` ends and `watchdog` watches.
 ///
 /// # Errors
 /// Every fault of the section.
@@ -28,10 +28,12 @@ pub fn start_verifier(
     config: &Config,
     tracker: &TaskTracker,
     stop: CancellationToken,
+    watchdog: &Watchdog,
 ) -> Result<Arc<dyn IdentityVerifier>, Vec<ConfigFault>> {
     let (verifier, file) = build(config)?;
     if let Some(file) = file {
-        tracker.spawn(stop.run_until_cancelled_owned(file.follow()));
+        let follow = stop.run_until_cancelled_owned(file.follow());
+        tracker.spawn(watchdog.clone().watch("key set", follow));
     }
     Ok(verifier)
 }

@@ -69,7 +69,7 @@ impl JwtVerifier {
         }
     }
 
-    fn identify(
+    pub(crate) fn identify(
         &self,
         credentials: &Credentials,
         now: Timestamp,

@@ -11,6 +11,8 @@ mod bearer;
 mod build;
 mod config;
 mod config_fault;
+#[cfg(test)]
+mod fuzz;
 mod jwks_file;
 mod jwt;
 mod key;

@@ -50,7 +50,7 @@ impl TrustedHeaderVerifier {
         self.proxies.iter().any(|network| network.contains(&peer))
     }
 
-    fn identify(&self, credentials: &Credentials) -> Result<Identity, RefusedIdentity> {
+    pub(crate) fn identify(&self, credentials: &Credentials) -> Result<Identity, RefusedIdentity> {
         if !credentials.peer.is_some_and(|peer| self.believes(peer)) {
             return Err(RefusedIdentity::Missing);
         }

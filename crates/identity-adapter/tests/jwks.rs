@@ -15,8 +15,9 @@ use std::{
     time::Duration,
 };
 
-use game_realtime_application::ports::{
-    Credentials, IdentityVerifier, RefusedIdentity, VerifyError,
+use game_realtime_application::{
+    panics::Watchdog,
+    ports::{Credentials, IdentityVerifier, RefusedIdentity, VerifyError},
 };
 use game_realtime_domain::Timestamp;
 use game_realtime_identity_adapter::{
@@ -292,7 +293,7 @@ impl Following {
     fn start(path: &Path) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let config = config(Algorithm::EdDsa, path);
-        let verifier = start_verifier(&config, &tasks, stop.clone()).unwrap();
+        let verifier = start_verifier(&config, &tasks, stop.clone(), &Watchdog::new()).unwrap();
         Self { verifier, tasks, stop }
     }
 

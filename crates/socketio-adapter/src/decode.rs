@@ -44,7 +44,10 @@ pub(crate) fn packet(data: &str) -> Result<Packet<'_>, serde_json::Error> {
         }
     }
 
-    serde_json::Deserializer::from_str(data).deserialize_seq(PacketVisitor)
+    let mut deserializer = serde_json::Deserializer::from_str(data);
+    let packet = deserializer.deserialize_seq(PacketVisitor)?;
+    deserializer.end()?;
+    Ok(packet)
 }
 
 /// Decodes and validates the argument of an event.
@@ -173,6 +176,16 @@ mod tests {
         let command = command::<BuyGoodCommand>(packet.argument, &LIMITS).unwrap().into_inner();
         assert_eq!((command.good_id.as_str(), command.count), ("x", 3));
         assert_eq!(command.request_id.unwrap().as_str(), "r");
+    }
+
+    #[test]
+    fn what_follows_a_packet_makes_it_none() {
+        for data in [r#"["e",{}]"#, "[\"e\"] \n"] {
+            assert!(packet(data).is_ok(), "{data}");
+        }
+        for data in [r#"["e",{}]]"#, r#"["e"]x"#, r#"["e"],1"#, r#"["e"]["e"]"#] {
+            assert!(packet(data).is_err(), "{data}");
+        }
     }
 
     #[test]

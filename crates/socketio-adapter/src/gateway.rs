@@ -12,6 +12,7 @@ use std::{
 use game_realtime_application::{
     DeliveryHandle, Expiry,
     limits::{Buckets, Refusal},
+    panics::Watchdog,
     trace::Traces,
     use_cases::{Connect, Disconnect},
 };
@@ -65,6 +66,7 @@ impl Gateway {
         engine_sessions: Arc<EngineSessions>,
         tasks: TaskTracker,
         draining: CancellationToken,
+        watchdog: &Watchdog,
     ) -> Arc<Self> {
         let gateway = Arc::new(Self {
             handshakes: Buckets::new(limits.rates.handshakes),
@@ -79,9 +81,10 @@ impl Gateway {
             refusing: AtomicBool::new(false),
         });
         let tidied = Arc::clone(&gateway);
-        gateway.tasks.spawn(async move {
+        let tidy = async move {
             tidied.draining.run_until_cancelled(tidied.handshakes.keep_tidy()).await;
-        });
+        };
+        gateway.tasks.spawn(watchdog.clone().watch("handshakes", tidy));
         gateway
     }
 

@@ -12,13 +12,10 @@ const CONNECT: &str = "40/";
 /// The packet without the query of its namespace, if it is a connect that has one.
 fn without_query(packet: &str) -> Option<String> {
     packet.strip_prefix(CONNECT)?;
-    let (namespace, after) = packet.split_once('?')?;
     // A comma ends the namespace; without one it is all there is.
-    let after = after.split_once(',').map(|(_query, after)| after);
-    Some(match after {
-        Some(after) => format!("{namespace},{after}"),
-        None => namespace.to_owned(),
-    })
+    let (namespace, rest) = packet.split_at(packet.find(',').unwrap_or(packet.len()));
+    let (namespace, _query) = namespace.split_once('?')?;
+    Some(format!("{namespace}{rest}"))
 }
 
 /// The body of a polling request of version 3, `length:packet` one after the other, with the length
@@ -82,6 +79,12 @@ impl FrameFilter {
             }
         }
         filtered.freeze()
+    }
+
+    /// How many bytes it keeps for now.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.pending.len()
     }
 }
 
@@ -156,6 +159,7 @@ mod tests {
             ("40/core/guest?cursor=a,{\"a\":\"?,\"}", Some("40/core/guest,{\"a\":\"?,\"}")),
             ("40/core/guest?cursor=a", Some("40/core/guest")),
             ("40/core/guest,", None),
+            ("40/core/guest,{\"token\":\"a?b\"}", None),
             ("42/core/guest,[\"what?\",1]", None),
             ("40", None),
         ] {

@@ -16,6 +16,8 @@ mod drain;
 mod engine_session;
 mod error_code;
 mod events;
+#[cfg(test)]
+mod fuzz;
 mod gateway;
 mod idle_transport;
 mod inbox;

@@ -3,7 +3,10 @@
 use std::{convert::Infallible, fmt, sync::Arc};
 
 use bytes::Bytes;
-use game_realtime_application::use_cases::{ConnectError, Connected};
+use game_realtime_application::{
+    panics::{caught, panic_point},
+    use_cases::{ConnectError, Connected},
+};
 use game_realtime_domain::Namespace;
 use socketioxide::{
     ProtocolVersion, SocketIo,
@@ -26,8 +29,28 @@ use crate::{
 /// What a client sends to join a namespace.
 struct Join {
     socket: Arc<Socket>,
-    token: Option<String>,
-    cursor: Option<String>,
+    presented: Presented,
+}
+
+/// What of its payload counts.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Presented {
+    pub(crate) token: Option<String>,
+    pub(crate) cursor: Option<String>,
+}
+
+impl Presented {
+    /// Takes what it understands: a guest's nonsense is ignored, a player's token that is no string is
+    /// one that does not verify, a cursor that is no string is malformed.
+    pub(crate) fn parse(json: &str) -> Self {
+        let auth: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+        let text = |key: &str| match auth.get(key) {
+            None | Some(serde_json::Value::Null) => None,
+            Some(serde_json::Value::String(text)) => Some(text.clone()),
+            Some(other) => Some(other.to_string()),
+        };
+        Self { token: text("token"), cursor: text("cursor") }
+    }
 }
 
 /// Waits in the socket between the client's acceptance and its being told.
@@ -60,7 +83,10 @@ pub(crate) fn register(io: &SocketIo, gateway: &Arc<Gateway>, base_path: &str) {
         let gateway = Arc::clone(gateway);
         let accept = move |join: Join| {
             let gateway = Arc::clone(&gateway);
-            async move { accept(gateway, game_namespace, join).await }
+            async move {
+                let accepted = caught(accept(gateway, game_namespace, join)).await;
+                accepted.unwrap_or(Err(Refusal(ErrorCode::Internal.as_str())))
+            }
         };
         io.ns(name, begin.with(accept));
     }
@@ -72,7 +98,8 @@ async fn accept(
     socket_io_namespace: Option<Namespace>,
     join: Join,
 ) -> Result<(), Refusal> {
-    let Join { socket, token, cursor } = join;
+    panic_point("accept");
+    let Join { socket, presented: Presented { token, cursor } } = join;
     let engine = socket.req_parts().extensions.get::<Arc<EngineSession>>().cloned();
     let Some(engine) = engine else { return Err(Refusal(ErrorCode::Internal.as_str())) };
     let close_idle = || {
@@ -162,19 +189,12 @@ fn report(namespace: Namespace, error: &ConnectError) {
 impl FromConnectParts<LocalAdapter> for Join {
     type Error = Infallible;
 
-    /// Takes what it understands: a guest's nonsense is ignored, a player's token that is no
-    /// string is one that does not verify, a cursor that is no string is malformed.
     fn from_connect_parts(socket: &Arc<Socket>, auth: &Option<Value>) -> Result<Self, Infallible> {
-        let auth = match auth {
-            Some(Value::Str(json, _)) => serde_json::from_str(json).unwrap_or_default(),
-            Some(Value::Bytes(_)) | None => serde_json::Value::Null,
+        let presented = match auth {
+            Some(Value::Str(json, _)) => Presented::parse(json),
+            Some(Value::Bytes(_)) | None => Presented::default(),
         };
-        let text = |key: &str| match auth.get(key) {
-            None | Some(serde_json::Value::Null) => None,
-            Some(serde_json::Value::String(text)) => Some(text.clone()),
-            Some(other) => Some(other.to_string()),
-        };
-        Ok(Self { socket: Arc::clone(socket), token: text("token"), cursor: text("cursor") })
+        Ok(Self { socket: Arc::clone(socket), presented })
     }
 }
 

@@ -364,7 +364,8 @@ fn close_transport(
             | CloseReason::Isolated
             | CloseReason::Behind
             | CloseReason::Unregistered
-            | CloseReason::Abuse => transport.finish(),
+            | CloseReason::Abuse
+            | CloseReason::Internal => transport.finish(),
         },
         Some(_) | None => {
             library.close_polling(&socket.id.to_string(), socket.protocol().into());

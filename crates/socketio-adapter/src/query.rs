@@ -1,6 +1,7 @@
 //! The query parameters of an Engine.IO request.
 
 use http::Uri;
+use percent_encoding::percent_decode_str;
 
 use crate::{library::EngineProtocol, service::root};
 
@@ -56,22 +57,7 @@ impl Query {
 
 /// Undoes percent-encoding (RFC 3986, section 2.1). What is no UTF-8 then is no cursor either.
 fn decode(value: &str) -> String {
-    let mut decoded = Vec::with_capacity(value.len());
-    let mut bytes = value.bytes();
-    while let Some(byte) = bytes.next() {
-        let hexadecimal = (byte == b'%').then(|| bytes.clone().take(2).collect::<Vec<_>>());
-        let value = hexadecimal
-            .and_then(|digits| String::from_utf8(digits).ok())
-            .filter(|digits| digits.len() == 2)
-            .and_then(|digits| u8::from_str_radix(&digits, 16).ok());
-        if let Some(value) = value {
-            decoded.push(value);
-            bytes.nth(1);
-        } else {
-            decoded.push(byte);
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
+    percent_decode_str(value).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -90,7 +76,9 @@ mod tests {
 
     #[test]
     fn odd_percent_signs_stay() {
-        for (encoded, decoded) in [("a%", "a%"), ("%4", "%4"), ("%zz", "%zz"), ("%41b", "Ab")] {
+        for (encoded, decoded) in
+            [("a%", "a%"), ("%4", "%4"), ("%zz", "%zz"), ("%+4", "%+4"), ("%41b", "Ab")]
+        {
             assert_eq!(decode(encoded), decoded);
         }
     }

@@ -2,7 +2,10 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use game_realtime_application::limits::Refusal;
+use game_realtime_application::{
+    limits::Refusal,
+    panics::{Watchdog, panic_point},
+};
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -44,7 +47,8 @@ const BACKLOG: u32 = 4096;
 const HEAD_BYTES: usize = 16 * 1024;
 
 impl SocketIoServer {
-    /// Binds the port. Connections wait in the system's queue until [`run`](Self::run).
+    /// Binds the port. Connections wait in the system's queue until [`run`](Self::run). `watchdog`
+    /// watches what clients cannot do without.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -52,6 +56,7 @@ impl SocketIoServer {
         http: &HttpConfig,
         limits: LimitsConfig,
         use_cases: UseCases,
+        watchdog: &Watchdog,
     ) -> io::Result<Self> {
         let listener = listen(SocketAddr::new(http.host, http.port))?;
         let tasks = TaskTracker::new();
@@ -65,6 +70,7 @@ impl SocketIoServer {
             Arc::clone(&engine_sessions),
             tasks,
             draining.clone(),
+            watchdog,
         );
         namespaces::register(&io, &gateway, &http.base_path);
         series::register();
@@ -95,6 +101,7 @@ impl SocketIoServer {
             };
             match accepted {
                 Ok((tcp, address)) => {
+                    panic_point("listener");
                     is_failing = false;
                     if let Some(slot) = slots.take() {
                         let peer = Peer { address: address.ip(), slot };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use game_realtime_application::panics::panic_point;
 use game_realtime_domain::Namespace;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
@@ -57,7 +58,8 @@ impl Service {
     }
 
     pub(crate) async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Answer {
-        let Some(way_in) = self.way_in(request.uri().path()) else {
+        panic_point("request");
+        let Some(way_in) = way_in(&self.base_path, request.uri().path()) else {
             return error(StatusCode::NOT_FOUND, "not found");
         };
         let origin = self.origins.check(request.headers());
@@ -77,16 +79,6 @@ impl Service {
         };
         origin.apply(&mut answer);
         answer
-    }
-
-    /// Which way in a path is, if it is one. A trailing slash makes no difference.
-    fn way_in(&self, path: &str) -> Option<WayIn> {
-        let path = path.strip_suffix('/').unwrap_or(path);
-        if path == "/socket.io" {
-            return Some(WayIn::SocketIoNamespace);
-        }
-        let name = path.strip_prefix(self.base_path.as_str())?.strip_prefix('/')?;
-        name.parse::<Namespace>().ok().map(WayIn::Path)
     }
 
     async fn admit(&self, request: Request<Incoming>, way_in: WayIn, peer: Peer) -> Answer {
@@ -235,6 +227,16 @@ impl Service {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
         answer
     }
+}
+
+/// Which way in a path is, if it is one. A trailing slash makes no difference.
+pub(crate) fn way_in(base_path: &str, path: &str) -> Option<WayIn> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path == "/socket.io" {
+        return Some(WayIn::SocketIoNamespace);
+    }
+    let name = path.strip_prefix(base_path)?.strip_prefix('/')?;
+    name.parse::<Namespace>().ok().map(WayIn::Path)
 }
 
 /// Copies of the headers that identification asked for.

@@ -17,6 +17,7 @@ use futures_util::{
 use game_realtime_application::{
     DeliveryGone, Joined, Recovery, Resume,
     limits::{Refusal, Seat},
+    panics::{caught, caught_now, panic_point},
     ports::{ClientPush, CloseReason, PushOutcome, SpanKind},
     trace::Span,
 };
@@ -99,6 +100,11 @@ impl Session {
     /// told that it is connected.
     pub(crate) async fn begin(&self, cursor: Option<String>) {
         self.gateway.turnstile().pass().await;
+        self.unless_it_panics(self.try_begin(cursor)).await;
+    }
+
+    async fn try_begin(&self, cursor: Option<String>) {
+        panic_point("begin");
         let push: Arc<dyn ClientPush> = Arc::clone(&self.push) as _;
         if let Some(at) = self.expires_at {
             self.gateway.expiry().watch(self.connection.id, at, Arc::clone(&push));
@@ -160,10 +166,20 @@ impl Session {
                     self.engine.set_congested(true);
                 }
                 if start_worker {
-                    self.gateway.workers().spawn(Arc::clone(self).work());
+                    let session = Arc::clone(self);
+                    self.gateway.workers().spawn(async move {
+                        session.unless_it_panics(Arc::clone(&session).work()).await;
+                    });
                 }
             }
             Offered::Refused(event) => self.refuse(&event, Refusal::Inbox),
+        }
+    }
+
+    /// Does something for the connection, which ends if that panics: nobody would do the rest.
+    async fn unless_it_panics(&self, work: impl Future<Output = ()>) {
+        if caught(work).await.is_err() {
+            self.push.close(CloseReason::Internal);
         }
     }
 
@@ -184,7 +200,8 @@ impl Session {
         if self.push.try_answer(acknowledgement, &name, &answer) == PushOutcome::Full {
             let session = Arc::clone(self);
             self.gateway.tasks().spawn(async move {
-                session.push.answer(acknowledgement, &name, &answer).await.ok();
+                let answer = session.push.answer(acknowledgement, &name, &answer);
+                session.unless_it_panics(async { answer.await.unwrap_or_default() }).await;
             });
         }
     }
@@ -231,6 +248,7 @@ impl Session {
     }
 
     async fn carry_out(&self, event: Incoming) -> Done {
+        panic_point("worker");
         let traces = self.gateway.traces();
         let mut span = traces.begin("socketio.event.receive", SpanKind::Server, event.received_at);
         let (name, answer) = self.execute(&event, &span).await;
@@ -303,7 +321,16 @@ impl Session {
         }
         let gateway = Arc::clone(&self.gateway);
         let connection = self.connection.clone();
-        self.gateway.tasks().spawn(async move { gateway.disconnect().execute(&connection).await });
+        self.gateway.tasks().spawn(async move {
+            let forget = || async {
+                panic_point("disconnect");
+                gateway.disconnect().execute(&connection).await;
+            };
+            // Nobody else would forget it.
+            if caught(forget()).await.is_err() {
+                caught(forget()).await.ok();
+            }
+        });
     }
 }
 
@@ -350,7 +377,14 @@ impl MessageHandler<socketioxide::adapter::LocalAdapter, Inbound> for Inbound {
             return;
         }
         debug!(connection.id = %self.0.connection.id, "event received");
-        self.0.receive(Incoming { data, acknowledgement, received_at: Instant::now() });
+        let incoming = Incoming { data, acknowledgement, received_at: Instant::now() };
+        let received = caught_now(|| {
+            panic_point("receive");
+            self.0.receive(incoming);
+        });
+        if received.is_err() {
+            self.0.push.close(CloseReason::Internal);
+        }
     }
 }
 

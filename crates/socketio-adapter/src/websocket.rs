@@ -13,7 +13,11 @@
 //! mark is. When the mark comes by it is dropped, and the gate opens.
 
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
@@ -24,7 +28,10 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use game_realtime_application::ports::{ConnectionGone, PushOutcome};
+use game_realtime_application::{
+    panics::{caught, panic_point},
+    ports::{ConnectionGone, PushOutcome},
+};
 use socket2::SockRef;
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 use tokio_util::task::TaskTracker;
@@ -250,12 +257,18 @@ impl Transport {
     fn write_on(self: &Arc<Self>, outgoing: &mut Outgoing) {
         if !outgoing.writing && !outgoing.queue.is_empty() {
             outgoing.writing = true;
-            self.tasks.spawn(Arc::clone(self).write_until_empty());
+            let transport = Arc::clone(self);
+            self.tasks.spawn(async move {
+                if caught(Arc::clone(&transport).write_until_empty()).await.is_err() {
+                    transport.abort();
+                }
+            });
         }
     }
 
     /// Closes the transport if the client takes nothing for `write_timeout`.
     async fn write_until_empty(self: Arc<Self>) {
+        panic_point("socket");
         loop {
             let writable = timeout(self.write_timeout, self.tcp.writable()).await;
             let mut outgoing = self.lock();

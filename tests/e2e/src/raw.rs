@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::Range,
     time::Duration,
 };
 
@@ -26,6 +27,9 @@ pub mod opcode {
 pub const GUEST: &str = "/core/game/v1/real-time/guest/";
 /// The path of players.
 pub const PRIVATE: &str = "/core/game/v1/real-time/private/";
+
+/// The room of a narrow connection, in bytes.
+const NARROW: u32 = 4096;
 
 /// One TCP connection to a server of this machine.
 pub struct Raw {
@@ -58,7 +62,10 @@ impl Raw {
     /// # Errors
     /// When nobody accepts.
     pub async fn connect_from(source: Ipv4Addr, port: u16) -> io::Result<Self> {
-        let socket = TcpSocket::new_v4()?;
+        Self::connect_over(TcpSocket::new_v4()?, source, port).await
+    }
+
+    async fn connect_over(socket: TcpSocket, source: Ipv4Addr, port: u16) -> io::Result<Self> {
         socket.bind(SocketAddr::new(IpAddr::V4(source), 0))?;
         let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
         stream.set_nodelay(true)?;
@@ -124,18 +131,29 @@ impl Raw {
     /// # Errors
     /// When it is refused.
     pub async fn websocket_from(source: Ipv4Addr, port: u16, path: &str) -> io::Result<Self> {
-        let mut raw = Self::connect_from(source, port).await?;
+        Self::connect_from(source, port).await?.into_websocket(path, 4).await
+    }
+
+    /// The same, of a version of Engine.IO.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn websocket_of(port: u16, path: &str, version: u8) -> io::Result<Self> {
+        Self::connect(port).await?.into_websocket(path, version).await
+    }
+
+    async fn into_websocket(mut self, path: &str, version: u8) -> io::Result<Self> {
         let lines = format!(
-            "GET {path}?EIO=4&transport=websocket HTTP/1.1\r\nConnection: Upgrade\r\n\
+            "GET {path}?EIO={version}&transport=websocket HTTP/1.1\r\nConnection: Upgrade\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
         );
-        let answer = raw.request(&lines, b"", crate::PATIENCE).await;
+        let answer = self.request(&lines, b"", crate::PATIENCE).await;
         if answer.as_ref().is_none_or(|(status, _)| *status != 101) {
             return Err(io::Error::other(format!("no websocket: {answer:?}")));
         }
-        match raw.hear(crate::PATIENCE).await {
-            Heard::Text(open) if open.starts_with('0') => Ok(raw),
+        match self.hear(crate::PATIENCE).await {
+            Heard::Text(open) if open.starts_with('0') => Ok(self),
             heard @ (Heard::Text(_) | Heard::Closed | Heard::Nothing) => {
                 Err(io::Error::other(format!("not opened: {heard:?}")))
             }
@@ -150,6 +168,28 @@ impl Raw {
         let mut raw = Self::websocket(port, GUEST).await?;
         raw.join("40").await?;
         Ok(raw)
+    }
+
+    /// As [`guest`](Self::guest), with little room in the system for what it has not read: whoever
+    /// writes to it notices soon that it does not read.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn narrow_guest(port: u16) -> io::Result<Self> {
+        let mut raw = Self::narrow(port, GUEST).await?;
+        raw.join("40").await?;
+        Ok(raw)
+    }
+
+    /// The same, for whoever joins later.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn narrow(port: u16, path: &str) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(NARROW)?;
+        let raw = Self::connect_over(socket, Ipv4Addr::LOCALHOST, port).await?;
+        raw.into_websocket(path, 4).await
     }
 
     /// Joins with a packet, and waits until it is ready.
@@ -215,6 +255,19 @@ impl Raw {
         }
     }
 
+    /// Waits for something to read, and shows each whole frame's payload to `visit`, uncopied; whether
+    /// the other end has not closed.
+    pub async fn read_frames(&mut self, limit: Duration, mut visit: impl FnMut(&[u8])) -> bool {
+        let more = self.read_more(Instant::now() + limit).await;
+        let mut start = 0;
+        while let Some((payload, end)) = self.read.get(start..).and_then(payload_of) {
+            visit(self.read.get(start + payload.start..start + payload.end).unwrap_or_default());
+            start += end;
+        }
+        self.read.drain(..start);
+        more != Some(false)
+    }
+
     /// Whether the other end closes within `limit`. What it says until then is dropped.
     pub async fn is_closed_within(&mut self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
@@ -236,17 +289,23 @@ impl Raw {
 
     /// A frame of the server's: its first byte and its payload.
     fn take_frame(&mut self) -> Option<(u8, Vec<u8>)> {
-        let (first, second) = (*self.read.first()?, *self.read.get(1)?);
-        let (header, length) = match second {
-            126 => (4, u64::from(u16::from_be_bytes(*self.read.get(2..4)?.first_chunk()?))),
-            127 => (10, u64::from_be_bytes(*self.read.get(2..10)?.first_chunk()?)),
-            length => (2, u64::from(length)),
-        };
-        let end = header + usize::try_from(length).ok()?;
-        let payload = self.read.get(header..end)?.to_vec();
+        let first = *self.read.first()?;
+        let (payload, end) = payload_of(&self.read)?;
+        let payload = self.read.get(payload)?.to_vec();
         self.read.drain(..end);
         Some((first, payload))
     }
+}
+
+/// Where the payload of the first frame lies, and where the frame ends, if it is whole.
+fn payload_of(frames: &[u8]) -> Option<(Range<usize>, usize)> {
+    let (header, length) = match *frames.get(1)? {
+        126 => (4, u64::from(u16::from_be_bytes(*frames.get(2..4)?.first_chunk()?))),
+        127 => (10, u64::from_be_bytes(*frames.get(2..10)?.first_chunk()?)),
+        length => (2, u64::from(length)),
+    };
+    let end = header + usize::try_from(length).ok()?;
+    (end <= frames.len()).then_some((header..end, end))
 }
 
 /// A frame as a client sends it, masked with zeros.

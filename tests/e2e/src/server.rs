@@ -263,6 +263,35 @@ impl Server {
         self.process.try_wait().expect("a child can be waited for")
     }
 
+    /// Lets the process panic when it comes to a point of this name next. Only what tests build has such
+    /// points (`panic_point` in the code, feature `panic-points`).
+    ///
+    /// # Panics
+    /// When the last order was not carried out.
+    pub fn panic_at(&self, point: &str) {
+        let (written, order) =
+            (self.directory.path().join("order"), self.directory.path().join("panic-point"));
+        assert!(!order.exists(), "the last panic did not happen");
+        fs::write(&written, point).expect("the directory can be written to");
+        fs::rename(&written, &order).expect("the directory can be written to");
+    }
+
+    /// Waits until it has panicked as ordered.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn await_panic(&self) {
+        let order = self.directory.path().join("panic-point");
+        let panicked = async {
+            while order.exists() {
+                sleep(POLL_INTERVAL).await;
+            }
+        };
+        timeout(PATIENCE, panicked)
+            .await
+            .expect("the server has panic points and comes to this one");
+    }
+
     /// Asks the process to end, as an orchestrator does.
     pub fn terminate(&self) {
         signal(&self.process, "TERM");
@@ -392,6 +421,9 @@ fn binary() -> &'static Path {
         build.args(["build", "--quiet", "-p", "game-realtime"]);
         if profile.ends_with("release") {
             build.arg("--release");
+        } else {
+            // See `Server::panic_at`.
+            build.args(["--features", "panic-points"]);
         }
         // What cargo tells a test would make it build dependencies again that look at it.
         for (name, _) in env::vars_os() {

@@ -6,6 +6,12 @@
 //! stopping costs is not in it. `INSTRUCTIONS_UPDATE=1` writes the figures down as the new baseline,
 //! `INSTRUCTIONS_PROFILES=DIR` keeps there what `callgrind_annotate` reads.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test: what cannot go on fails it, and the figures are shown"
+)]
+
 use std::{
     collections::BTreeMap,
     env,

@@ -41,7 +41,7 @@ pub(crate) fn load(file: Option<&ConfigFile>) -> Result<Loaded, Rejected> {
     load_from(file, env::vars_os())
 }
 
-fn load_from(
+pub(super) fn load_from(
     file: Option<&ConfigFile>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, Rejected> {

@@ -6,7 +6,10 @@ use game_realtime_domain::ConnectionId;
 use tokio::task::yield_now;
 
 use super::{Advance, DeliveryGone, DeliveryHandle};
-use crate::ports::{ClientPush, CloseReason, PushOutcome};
+use crate::{
+    panics::panic_point,
+    ports::{ClientPush, CloseReason, PushOutcome},
+};
 
 /// How many events are asked for at a time.
 const CHUNK: usize = 64;
@@ -15,6 +18,7 @@ const CHUNK: usize = 64;
 pub(super) async fn run(handle: DeliveryHandle, id: ConnectionId, push: Arc<dyn ClientPush>) {
     let deliveries = handle.deliveries();
     let Ok(mut turn) = handle.turn().await else { return };
+    panic_point("catch-up");
     loop {
         // What is new goes first: this goes on when nothing else is left to do.
         yield_now().await;

@@ -84,8 +84,11 @@ impl Roster {
     /// Removes some: those with the lowest ids.
     pub(super) fn take(&mut self, most: usize) -> Vec<Arc<dyn ClientPush>> {
         let mut ids: Vec<_> = self.members.keys().copied().collect();
+        if most < ids.len() {
+            ids.select_nth_unstable(most);
+            ids.truncate(most);
+        }
         ids.sort_unstable();
-        ids.truncate(most);
         ids.into_iter()
             .filter_map(|id| {
                 let push = self.push_of(id);

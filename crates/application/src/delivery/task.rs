@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     TimelineLimits,
+    panics::{Watchdog, caught, panic_point},
     ports::{ClientPush, Clock, CloseReason, EventFeed},
     trace::Traces,
 };
@@ -105,7 +106,8 @@ const LATE: Duration = Duration::from_secs(1);
 /// How often a join whose cursor is ahead asks again.
 const AHEAD_RETRY: Duration = Duration::from_millis(20);
 
-/// Starts following the feed and delivering, in tasks that `tracker` owns and `stop` ends.
+/// Starts following the feed and delivering, in tasks that `tracker` owns, `stop` ends and `watchdog`
+/// watches.
 pub fn start(
     feed: Arc<dyn EventFeed>,
     clock: Arc<dyn Clock>,
@@ -113,12 +115,14 @@ pub fn start(
     traces: Traces,
     tracker: &TaskTracker,
     stop: CancellationToken,
+    watchdog: &Watchdog,
 ) -> DeliveryHandle {
-    start_seeded(feed, clock, config, traces, Backoff::random_seed(), tracker, stop)
+    start_seeded(feed, clock, config, traces, Backoff::random_seed(), tracker, stop, watchdog)
 }
 
 /// As [`start`], with the seed of the only chance there is in delivery: the jitter of its retries.
 /// What it does then follows from what it is told, and when, so that a simulation can repeat it.
+#[expect(clippy::too_many_arguments, reason = "each is a different part that delivery needs once")]
 pub fn start_seeded(
     feed: Arc<dyn EventFeed>,
     clock: Arc<dyn Clock>,
@@ -127,6 +131,7 @@ pub fn start_seeded(
     seed: u64,
     tracker: &TaskTracker,
     stop: CancellationToken,
+    watchdog: &Watchdog,
 ) -> DeliveryHandle {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (contact, last_contact) = watch::channel(None);
@@ -149,10 +154,11 @@ pub fn start_seeded(
     };
     if let Some(grace) = config.isolation_grace {
         let watch = isolation::run(handle.clone(), handle.last_contact.clone(), grace);
-        let stop = stop.clone();
-        tracker.spawn(async move { stop.run_until_cancelled(watch).await });
+        let watch = stop.clone().run_until_cancelled_owned(watch);
+        tracker.spawn(watchdog.clone().watch("isolation", watch));
     }
-    tracker.spawn(async move { stop.run_until_cancelled(task.run(inbox)).await });
+    let delivery = stop.run_until_cancelled_owned(task.run(inbox));
+    tracker.spawn(watchdog.clone().watch("delivery", delivery));
     handle
 }
 
@@ -310,6 +316,9 @@ impl Task {
     fn follow(&self, delivery: &mut Delivery, message: Followed) {
         match message {
             Followed::Update(update) => {
+                if !update.events.is_empty() {
+                    panic_point("delivery");
+                }
                 let now = self.clock.now();
                 let age = update.events.last().map(|newest| {
                     let age = now.as_millis().saturating_sub(newest.event.created_at.as_millis());
@@ -323,7 +332,7 @@ impl Task {
                 for Behind { id, push } in delivery.publish(update, now) {
                     debug!(connection.id = %id, "connection fell behind");
                     metrics::counter!("game_realtime_fell_behind_total").increment(1);
-                    self.tracker.spawn(catch_up::run(self.handle.clone(), id, push));
+                    self.catch_up(id, push);
                 }
             }
             Followed::Restart(history) => {
@@ -334,6 +343,16 @@ impl Task {
         metrics::gauge!("game_realtime_timeline_events").set(as_f64(delivery.timeline().len()));
         metrics::gauge!("game_realtime_timeline_bytes").set(as_f64(delivery.timeline().bytes()));
         metrics::gauge!("game_realtime_connections_behind").set(as_f64(delivery.behind()));
+    }
+
+    /// Lets a connection catch up, or go if that panics: it would get nothing any more.
+    fn catch_up(&self, id: ConnectionId, push: Arc<dyn ClientPush>) {
+        let handle = self.handle.clone();
+        self.tracker.spawn(async move {
+            if caught(catch_up::run(handle, id, Arc::clone(&push))).await.is_err() {
+                push.close(CloseReason::Internal);
+            }
+        });
     }
 
     fn note(&self, news: News) {
@@ -362,7 +381,7 @@ impl Task {
                 Advance::Live | Advance::Unknown => {}
                 Advance::Hand(_) | Advance::Lost => {
                     if let Some(push) = delivery.push_of(id) {
-                        self.tracker.spawn(catch_up::run(self.handle.clone(), id, push));
+                        self.catch_up(id, push);
                     }
                 }
             },

@@ -67,6 +67,8 @@ pub enum CloseReason {
     TokenExpired,
     /// It went on sending over its limits. It should stay away.
     Abuse,
+    /// A bug of ours. It may return with its cursor.
+    Internal,
 }
 
 impl CloseReason {
@@ -82,6 +84,7 @@ impl CloseReason {
             Self::Unregistered => "unregistered",
             Self::TokenExpired => "token_expired",
             Self::Abuse => "abuse",
+            Self::Internal => "internal",
         }
     }
 
@@ -95,7 +98,8 @@ impl CloseReason {
             | Self::HistoryLost
             | Self::Isolated
             | Self::Behind
-            | Self::Unregistered => false,
+            | Self::Unregistered
+            | Self::Internal => false,
         }
     }
 }

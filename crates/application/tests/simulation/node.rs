@@ -11,6 +11,7 @@ use std::{
 use game_realtime_application::{
     DeliveryConfig, DeliveryHandle,
     limits::{Admission, EventBudgets, EventRates},
+    panics::Watchdog,
     ports::{CloseReason, EventFeed},
     start_delivery_seeded,
     trace::Traces,
@@ -71,6 +72,7 @@ impl Node {
             world.random.next(),
             &TaskTracker::new(),
             stop.clone(),
+            &Watchdog::new(),
         );
         let publisher = Arc::new(Publisher::new(
             Arc::clone(&link) as _,

@@ -11,6 +11,7 @@ use std::{
 
 use game_realtime_application::{
     NewEvent,
+    panics::Watchdog,
     ports::{AppendError, Appended, StoreError},
 };
 use tokio::{
@@ -59,16 +60,21 @@ impl Drop for Stopped {
 }
 
 impl Writer {
-    /// Starts the thread. A request to it may take `time_limit`.
+    /// Starts the thread, which `watchdog` watches. A request to it may take `time_limit`.
     ///
     /// # Errors
     /// When the system refuses one.
-    pub(crate) fn start(self, time_limit: Duration) -> io::Result<WriterHandle> {
+    pub(crate) fn start(
+        self,
+        time_limit: Duration,
+        watchdog: &Watchdog,
+    ) -> io::Result<WriterHandle> {
         let (commands, queue) = mpsc::channel(QUEUE);
         let (running, stopped) = sync_channel(1);
+        let guard = watchdog.guard("embedded writer");
         std::thread::Builder::new().name("embedded-writer".to_owned()).spawn(move || {
             // Held by the thread to its very end.
-            let _running = running;
+            let _running = (running, guard);
             self.run(queue);
         })?;
         Ok(WriterHandle {

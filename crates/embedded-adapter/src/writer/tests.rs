@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-use game_realtime_application::ports::{
-    AppendError, EventFeed, EventRepository, StoreErrorKind, StoreHealth,
+use game_realtime_application::{
+    panics::Watchdog,
+    ports::{AppendError, EventFeed, EventRepository, StoreErrorKind, StoreHealth},
 };
 use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, WallClock};
 use game_realtime_domain::EventType;
@@ -96,7 +97,8 @@ fn store_on(path: &Path, trouble: &Arc<Trouble>) -> EmbeddedStore {
     let database = Arc::new(Database::new(opener().unwrap(), Some(opener)));
     let state = database.state().unwrap();
     let clock = Arc::new(WallClock);
-    EmbeddedStore::start(database, state, Duration::from_secs(3), OPTIONS, clock).unwrap()
+    EmbeddedStore::start(database, state, Duration::from_secs(3), OPTIONS, clock, &Watchdog::new())
+        .unwrap()
 }
 
 fn assert_unavailable(error: &AppendError) {

@@ -7,7 +7,7 @@ mod recorder;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use game_realtime_application::ports::Clock;
+use game_realtime_application::{panics::Watchdog, ports::Clock};
 use game_realtime_contract::{WallClock, unique_id};
 use game_realtime_domain::NodeId;
 use game_realtime_e2e::Etcd;
@@ -60,7 +60,7 @@ pub(crate) fn store(endpoint: &str) -> EtcdStore {
 
 /// A node's store.
 pub(crate) fn node(config: &Config, options: Options, clock: Arc<dyn Clock>) -> EtcdStore {
-    EtcdStore::start(config, options, clock).expect("no files to read")
+    EtcdStore::start(config, options, clock, &Watchdog::new()).expect("no files to read")
 }
 
 /// Asks again and again until the answer is yes. Returns how long that took.

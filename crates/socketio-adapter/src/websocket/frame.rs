@@ -47,13 +47,13 @@ pub(super) fn find_mark(frames: &[u8]) -> Option<(Range<usize>, Gate)> {
 }
 
 /// Where the payload of the first frame lies, and where the frame ends.
-fn payload_of(frames: &[u8]) -> Option<(Range<usize>, usize)> {
+pub(super) fn payload_of(frames: &[u8]) -> Option<(Range<usize>, usize)> {
     let (header, length) = match *frames.get(1)? {
         126 => (4, u64::from(u16::from_be_bytes(*frames.get(2..4)?.first_chunk()?))),
         127 => (10, u64::from_be_bytes(*frames.get(2..10)?.first_chunk()?)),
         length => (2, u64::from(length)),
     };
-    let end = header + usize::try_from(length).ok()?;
+    let end = usize::try_from(length).ok()?.checked_add(header)?;
     (end <= frames.len()).then_some((header..end, end))
 }
 

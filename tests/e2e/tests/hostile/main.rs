@@ -5,8 +5,10 @@
 mod abuse;
 mod caps;
 mod descriptors;
+mod fuzz;
 mod honest;
 mod packets;
 mod rates;
 mod requests;
 mod slow;
+mod slow_consumers;

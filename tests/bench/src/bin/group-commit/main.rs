@@ -11,6 +11,7 @@ mod work;
 use std::{sync::Arc, time::Duration};
 
 use etcd_client::Client;
+use game_realtime_application::panics::Watchdog;
 use game_realtime_bench::{
     rounds,
     statistics::{Summary, percentile, ratio},
@@ -101,7 +102,8 @@ fn store(etcd: &Etcd) -> EtcdStore {
         kept_events: 10_000,
         idempotency_window: Duration::from_secs(24 * 3600),
     };
-    EtcdStore::start(&config, options, Arc::new(WallClock)).expect("no files to read")
+    EtcdStore::start(&config, options, Arc::new(WallClock), &Watchdog::new())
+        .expect("no files to read")
 }
 
 impl Measured {
