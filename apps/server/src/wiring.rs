@@ -9,12 +9,13 @@ use game_realtime_application::{
     ports::{Clock, ConnectionRepository, EventFeed, EventRepository, IdGenerator, StoreHealth},
     start_delivery,
     use_cases::{Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
+    wire::Events,
 };
 use game_realtime_domain::NodeId;
 use game_realtime_embedded_adapter::{self as embedded, EmbeddedStore, OpenError};
 use game_realtime_etcd_adapter::{self as etcd, EtcdStore};
 use game_realtime_identity_adapter::start_verifier;
-use game_realtime_socketio_adapter::{Events, UseCases};
+use game_realtime_socketio_adapter::UseCases;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{

@@ -2,7 +2,7 @@
 //!
 //! [`use_cases`] decide, [`ports`] say what they need from the world, [`Timeline`] remembers the
 //! recent events in order, [`limits`] say how much one client may take, [`delivery`] hands each event
-//! to the connections it concerns. Nothing here names a store, a protocol or a socket: adapters depend
+//! to the connections it concerns, [`wire`] is the JSON that all transports share. Nothing here names a store, a protocol or a socket: adapters depend
 //! on this crate, never the reverse.
 //!
 //! To add an event: a command and payload in the domain, a use case beside [`use_cases::BuyGood`].
@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod limits;
 pub mod ports;
 pub mod use_cases;
+pub mod wire;
 
 mod expiry;
 mod record;

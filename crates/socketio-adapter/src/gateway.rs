@@ -13,12 +13,13 @@ use game_realtime_application::{
     DeliveryHandle, Expiry,
     limits::{Buckets, Refusal},
     use_cases::{Connect, Disconnect},
+    wire::Events,
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::LimitsConfig, engine_session::EngineSessions, events::Events, library::Library,
+    config::LimitsConfig, engine_session::EngineSessions, library::Library,
 };
 
 /// What the transport needs from the application.

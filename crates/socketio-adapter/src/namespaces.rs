@@ -3,7 +3,10 @@
 use std::{convert::Infallible, fmt, sync::Arc};
 
 use bytes::Bytes;
-use game_realtime_application::use_cases::{ConnectError, Connected};
+use game_realtime_application::{
+    use_cases::{ConnectError, Connected},
+    wire::{Answer, ErrorCode, Failure},
+};
 use game_realtime_domain::Namespace;
 use socketioxide::{
     ProtocolVersion, SocketIo,
@@ -16,11 +19,9 @@ use tracing::{debug, info, warn};
 
 use crate::{
     engine_session::{EngineSession, WayIn},
-    error_code::{ErrorCode, Failure},
     gateway::Gateway,
     idle_transport::close_unless_connected,
     session::{Inbound, Session},
-    wire::Answer,
 };
 
 /// What a client sends to join a namespace.

@@ -17,6 +17,7 @@ use game_realtime_application::{
     DeliveryGone, Joined, Recovery, Resume,
     limits::{Refusal, Seat},
     ports::{ClientPush, CloseReason, PushOutcome},
+    wire::{Answer, ErrorCode, Failure, count_event},
 };
 use game_realtime_domain::{Connection, Timestamp};
 use socketioxide::{
@@ -29,14 +30,12 @@ use tracing::{debug, info};
 use crate::{
     decode,
     engine_session::EngineSession,
-    error_code::{ErrorCode, Failure},
-    events,
     gateway::Gateway,
     idle_transport::close_unless_connected,
     inbox::{Inbox, Incoming, Offered, Taken},
     library::EngineProtocol,
     push::ConnectionPush,
-    wire::{self, Answer},
+    wire,
 };
 
 /// How many events of one connection may be on their way to the store at once.
@@ -167,7 +166,7 @@ impl Session {
     /// Answers an event that is over a limit of the connection's.
     fn refuse(self: &Arc<Self>, event: &Incoming, refusal: Refusal) {
         refusal.count();
-        events::count("unknown", ErrorCode::RateLimited.as_str());
+        count_event("unknown", ErrorCode::RateLimited.as_str());
         if self.note_refusal() {
             return;
         }
@@ -237,16 +236,16 @@ impl Session {
             return Done { acknowledgement, name: String::new(), answer };
         };
         if self.gateway.refuses_events() {
-            events::count("unknown", ErrorCode::Unavailable.as_str());
+            count_event("unknown", ErrorCode::Unavailable.as_str());
             let answer = Answer::Failed(Failure::of(ErrorCode::Unavailable));
             return Done { acknowledgement, name: packet.name, answer };
         }
         let deadline = received_at + self.gateway.event_timeout();
-        let executed = self.gateway.events().execute(&self.connection, &packet);
+        let executed = self.gateway.events().execute(&self.connection, &packet.name, packet.argument);
         let answer = match timeout_at(deadline, executed).await {
             Ok(answer) => answer,
             Err(_elapsed) => {
-                events::count("unknown", ErrorCode::Unavailable.as_str());
+                count_event("unknown", ErrorCode::Unavailable.as_str());
                 Answer::Failed(Failure::of(ErrorCode::Unavailable))
             }
         };
