@@ -125,6 +125,7 @@ impl Keys {
         let scope = match scope {
             Scope::User(user_id) => user_segment(user_id),
             Scope::Connection(id) => connection_segment(*id),
+            Scope::System => SYSTEM.to_owned(),
         };
         format!("{}/receipts/{scope}/{}", self.prefix, escape(request_id.as_str()))
     }
@@ -175,6 +176,7 @@ pub(crate) fn node_part(node_id: NodeId) -> u32 {
 }
 
 const EVERYBODY: &str = "everybody";
+const SYSTEM: &str = "system";
 
 fn type_segment(event_type: EventType) -> &'static str {
     match event_type {
@@ -289,6 +291,7 @@ mod tests {
                 keys.event(&broadcast),
                 keys.receipt(&Scope::User(alice.clone()), &request_id),
                 keys.receipt(&Scope::Connection(id), &request_id),
+                keys.receipt(&Scope::System, &request_id),
                 keys.connection(id),
                 keys.namespace(Namespace::Guest),
                 keys.user(&alice),
@@ -301,6 +304,7 @@ mod tests {
         /core/game/v1/events/broadcast/ffffffffffff00000007fffe/private/everybody
         /core/game/v1/receipts/user:alice%2F%C3%A4%20%25/r%2F1
         /core/game/v1/receipts/connection:00000000-0000-0000-0000-000000000001/r%2F1
+        /core/game/v1/receipts/system/r%2F1
         /core/game/v1/connections/00000000-0000-0000-0000-000000000001
         /core/game/v1/namespaces/guest/
         /core/game/v1/users/alice%2F%C3%A4%20%25/

@@ -19,7 +19,7 @@ use game_realtime_application::{
     ports::{ClientPush, CloseReason, PushOutcome},
     wire::{Answer, ErrorCode, Failure, count_event},
 };
-use game_realtime_domain::{Connection, Timestamp};
+use game_realtime_domain::{Author, Connection, Timestamp};
 use socketioxide::{
     handler::{MessageHandler, Value},
     socket::{DisconnectReason, Socket},
@@ -241,7 +241,8 @@ impl Session {
             return Done { acknowledgement, name: packet.name, answer };
         }
         let deadline = received_at + self.gateway.event_timeout();
-        let executed = self.gateway.events().execute(&self.connection, &packet.name, packet.argument);
+        let author = Author::Connection(&self.connection);
+        let executed = self.gateway.events().execute(author, &packet.name, packet.argument);
         let answer = match timeout_at(deadline, executed).await {
             Ok(answer) => answer,
             Err(_elapsed) => {

@@ -5,10 +5,12 @@
 use std::{sync::Arc, task::Poll};
 
 use game_realtime_application::{NewEvent, PositionedEvent, ports::Appended};
-use game_realtime_domain::{Connection, ConnectionId, EventId, EventType};
+use game_realtime_domain::{Author, Connection, ConnectionId, EventId, EventType, Namespace};
 use uuid::Uuid;
 
-use crate::{ConnectionBuilder, EventBuilder, Stores, connection_repository::confusable_user_ids};
+use crate::{
+    ConnectionBuilder, EventBuilder, Stores, connection_repository::confusable_user_ids, user_id,
+};
 
 /// More than any test appends.
 const ALL: usize = 1000;
@@ -89,6 +91,9 @@ pub async fn a_listed_event_is_what_was_appended(stores: &Stores) {
         EventBuilder::from(&sender).message("bob", "hi"),
         EventBuilder::from(&sender).message("alice", "note to self"),
         EventBuilder::from(&sender).purchase("sword", i64::MAX),
+        EventBuilder::of(Author::User(&user_id("alice"))).purchase("sword", 1),
+        EventBuilder::of(Author::System(Namespace::Private)).message("bob", "hi"),
+        EventBuilder::of(Author::System(Namespace::Guest)).broadcast("hi"),
     ] {
         let appended = stores.append(event.clone()).await;
         let listed = stores.events.list(event.event.payload.event_type, 1).await.unwrap();

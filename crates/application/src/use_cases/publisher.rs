@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use game_realtime_domain::{
-    Connection, Event, EventId, EventType, Namespace, Payload, RequestId, Sender,
+    Author, Event, EventId, EventType, Namespace, Payload, RequestId,
 };
 
 use tracing::debug;
@@ -24,15 +24,19 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    fn allows(&self, namespace: Namespace, event_type: EventType) -> bool {
-        match namespace {
-            Namespace::Private => self.private.contains(&event_type),
-            Namespace::Guest => self.guest.contains(&event_type),
+    /// Whoever speaks for a player may do what the player may. The system is no client.
+    fn allows(&self, author: Author<'_>, event_type: EventType) -> bool {
+        match author {
+            Author::System(_) => true,
+            Author::Connection(_) | Author::User(_) => match author.namespace() {
+                Namespace::Private => self.private.contains(&event_type),
+                Namespace::Guest => self.guest.contains(&event_type),
+            },
         }
     }
 }
 
-/// Publishes events on behalf of connections.
+/// Publishes events, whoever they are from.
 pub struct Publisher {
     repository: Arc<dyn EventRepository>,
     clock: Arc<dyn Clock>,
@@ -44,7 +48,7 @@ pub struct Publisher {
 /// An event was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// This namespace, or this connection, may not send this event.
+    /// This namespace, or this author, may not send this event.
     #[error("this namespace may not send this event")]
     Forbidden,
     /// The sender has sent too many of these lately.
@@ -73,43 +77,44 @@ impl Publisher {
         Self { repository, clock, ids, allowed, budgets }
     }
 
-    /// Commits an event, if its sender's namespace may send it and its budget allows it.
+    /// Commits an event, if its author may send it and has the budget for it.
     pub(super) async fn publish<P: Payload>(
         &self,
-        sender: &Connection,
+        author: Author<'_>,
         payload: P,
         request_id: Option<RequestId>,
     ) -> Result<Appended, PublishError> {
-        if !self.allowed.allows(sender.namespace, P::TYPE) {
+        if !self.allowed.allows(author, P::TYPE) {
             return Err(PublishError::Forbidden);
         }
-        let from = Sender::of(sender);
-        if !self.budgets.take(&from, P::TYPE) {
+        let sender = author.sender();
+        if !self.budgets.take(&sender, P::TYPE) {
             Refusal::UserRate.count();
             return Err(PublishError::RateLimited);
         }
         let created_at = self.clock.now();
         let event = Event {
             id: EventId(self.ids.next(created_at)),
-            namespace: sender.namespace,
-            sender: from,
+            namespace: author.namespace(),
+            sender,
             created_at,
             payload,
         };
         let event = NewEvent::encode(event, request_id)?;
         debug!(
-            connection.id = %sender.id,
+            connection.id = %event.event.sender.connection_id,
             event.id = %event.event.id.0,
             event.r#type = P::TYPE.as_str(),
             request.id = event.receipt.as_ref().map(|receipt| receipt.request_id.as_str()),
             "event on its way to the store"
         );
+        let connection_id = event.event.sender.connection_id;
         let appended = self.repository.append(event).await.map_err(|error| match error {
             AppendError::IdempotencyConflict => PublishError::IdempotencyConflict,
             AppendError::Store(error) => PublishError::Store(error),
         })?;
         debug!(
-            connection.id = %sender.id,
+            connection.id = %connection_id,
             event.id = %appended.event_id.0,
             duplicate = appended.duplicate,
             "event committed"

@@ -59,6 +59,19 @@ mod tests {
     }
 
     #[test]
+    fn the_wire_format_of_an_event_that_an_operator_sent() {
+        insta::assert_snapshot!(
+            event_body(&event(Sender::SYSTEM), "e1:7.2"),
+            @r#"{"message":"h\"i","id":"00000000-0000-0000-0000-000000000003","cursor":"e1:7.2","created_at":"2026-11-18T11:06:40.123Z","sender":{"user_id":null,"connection_id":"00000000-0000-0000-0000-000000000000"}}"#
+        );
+        let alice = Sender::on_behalf_of(UserId::parse("alice").unwrap());
+        insta::assert_snapshot!(
+            event_body(&event(alice), "e1:7.2"),
+            @r#"{"message":"h\"i","id":"00000000-0000-0000-0000-000000000003","cursor":"e1:7.2","created_at":"2026-11-18T11:06:40.123Z","sender":{"user_id":"alice","connection_id":"00000000-0000-0000-0000-000000000000"}}"#
+        );
+    }
+
+    #[test]
     fn the_wire_format_of_an_event() {
         let alice = Sender {
             user_id: Some(UserId::parse("alice").unwrap()),

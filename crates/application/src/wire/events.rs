@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use game_realtime_domain::{CommandLimits, Connection, EventType};
+use game_realtime_domain::{Author, CommandLimits, EventType};
 use serde_json::value::RawValue;
 use tracing::warn;
 
@@ -33,7 +33,7 @@ impl Events {
     /// Carries out an event, by its name and its one argument.
     pub async fn execute(
         &self,
-        sender: &Connection,
+        author: Author<'_>,
         name: &str,
         argument: Option<&RawValue>,
     ) -> Answer {
@@ -42,7 +42,7 @@ impl Events {
             return Answer::Failed(Failure::of(ErrorCode::Forbidden));
         };
         let name = event_type.as_str();
-        match self.publish(sender, event_type, argument).await {
+        match self.publish(author, event_type, argument).await {
             Ok(appended) => {
                 count_event(name, if appended.duplicate { "duplicate" } else { "committed" });
                 Answer::Committed { event_type: name, appended }
@@ -54,7 +54,7 @@ impl Events {
             Err(EventError::Publish(error)) => {
                 let code = ErrorCode::from(&error);
                 count_event(name, code.as_str());
-                report(sender, name, &error);
+                report(author, name, &error);
                 Answer::Failed(Failure::of(code))
             }
         }
@@ -62,7 +62,7 @@ impl Events {
 
     async fn publish(
         &self,
-        sender: &Connection,
+        author: Author<'_>,
         event_type: EventType,
         argument: Option<&RawValue>,
     ) -> Result<Appended, EventError> {
@@ -70,15 +70,15 @@ impl Events {
         let published = match event_type {
             EventType::Broadcast => {
                 let command = command(argument, limits).map_err(EventError::Faults)?;
-                self.broadcast.execute(sender, command).await
+                self.broadcast.execute(author, command).await
             }
             EventType::SendMessage => {
                 let command = command(argument, limits).map_err(EventError::Faults)?;
-                self.send_message.execute(sender, command).await
+                self.send_message.execute(author, command).await
             }
             EventType::BuyGood => {
                 let command = command(argument, limits).map_err(EventError::Faults)?;
-                self.buy_good.execute(sender, command).await
+                self.buy_good.execute(author, command).await
             }
         };
         published.map_err(EventError::Publish)
@@ -91,19 +91,20 @@ pub fn count_event(event_type: &'static str, outcome: &'static str) {
         .increment(1);
 }
 
-fn report(sender: &Connection, event_type: &str, error: &PublishError) {
+fn report(author: Author<'_>, event_type: &str, error: &PublishError) {
+    let connection_id = author.sender().connection_id;
     match error {
         PublishError::Forbidden | PublishError::RateLimited | PublishError::IdempotencyConflict => {
         }
         PublishError::Store(cause) => warn!(
-            connection.id = %sender.id,
+            connection.id = %connection_id,
             event.r#type = event_type,
             error = %error,
             cause = %cause.source,
             "event not committed"
         ),
         PublishError::Encode(_) => warn!(
-            connection.id = %sender.id,
+            connection.id = %connection_id,
             event.r#type = event_type,
             %error,
             "event not committed"
