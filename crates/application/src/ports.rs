@@ -14,7 +14,7 @@ pub use client_push::{ClientPush, CloseReason, ConnectionGone, PushOutcome};
 pub use clock::{Clock, IdGenerator};
 pub use connection_repository::ConnectionRepository;
 pub use event_feed::{EventFeed, FeedStream, FeedUpdate, FollowError, History};
-pub use event_repository::{AppendError, Appended, EventRepository};
+pub use event_repository::{AppendError, Appended, EventRepository, Listing};
 pub use identity_verifier::{
     Credentials, Identity, IdentityVerifier, RefusedIdentity, VerifyError,
 };

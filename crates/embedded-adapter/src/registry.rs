@@ -75,9 +75,15 @@ impl Entries {
             .collect()
     }
 
-    pub(crate) fn list_by_user(&self, user_id: &UserId, limit: usize) -> Vec<Connection> {
-        let ids = self.by_user.get(user_id).into_iter().flatten();
-        ids.filter_map(|id| self.get(*id)).take(limit).collect()
+    pub(crate) fn list_by_user(
+        &self,
+        user_id: &UserId,
+        after: Option<ConnectionId>,
+        limit: usize,
+    ) -> Vec<Connection> {
+        let ids = self.by_user.get(user_id).map_or(&[][..], Vec::as_slice);
+        let start = after.map_or(0, |after| ids.partition_point(|id| *id <= after));
+        ids.iter().skip(start).filter_map(|id| self.get(*id)).take(limit).collect()
     }
 
     /// How many connections a player has.

@@ -69,6 +69,7 @@ impl EmbeddedStore {
         EmbeddedEventRepository::new(
             Arc::clone(&self.database),
             Arc::clone(&self.writer),
+            self.epoch.clone(),
             self.head.clone(),
         )
     }

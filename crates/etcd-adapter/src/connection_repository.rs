@@ -11,6 +11,7 @@ use tokio::{sync::oneshot, time::timeout};
 use crate::{
     batch::Write,
     cluster::Cluster,
+    epoch::revision,
     keys::{Keys, indexed_connection},
     leases::Leases,
     local_registry::LocalRegistry,
@@ -86,14 +87,15 @@ impl ConnectionRepository for EtcdConnectionRepository {
     async fn list_by_user(
         &self,
         user_id: &UserId,
+        after: Option<ConnectionId>,
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError> {
-        self.list(&self.keys.user(user_id), None, limit).await
+        self.list(&self.keys.user(user_id), after, limit).await
     }
 }
 
 impl EtcdConnectionRepository {
-    /// Reads an index, then the records it names. A connection that ends in between is left out.
+    /// Reads an index, then the records it names, as they were then.
     async fn list(
         &self,
         index: &str,
@@ -119,10 +121,12 @@ impl EtcdConnectionRepository {
             .map(|pair| pair.key_str().ok().and_then(indexed_connection))
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| StoreError::corrupt(UnreadableKey))?;
+        let revision = i64::try_from(revision(response.header())).unwrap_or_default();
+        let then = GetOptions::new().with_revision(revision);
         let mut connections = Vec::with_capacity(ids.len());
         for ids in ids.chunks(READS) {
-            let reads: Vec<_> =
-                ids.iter().map(|id| TxnOp::get(self.keys.connection(*id), None)).collect();
+            let read = |id: &_| TxnOp::get(self.keys.connection(*id), Some(then.clone()));
+            let reads: Vec<_> = ids.iter().map(read).collect();
             let txn = Txn::new().and_then(reads);
             let response =
                 self.cluster.kv(|mut kv: KvClient| async move { kv.txn(txn).await }).await?;

@@ -134,7 +134,11 @@ impl EtcdStore {
         };
         tasks.spawn(stop.clone().run_until_cancelled_owned(pruner.run()));
         Ok(Self {
-            events: Arc::new(EtcdEventRepository { writes: writes.clone(), log: log.clone() }),
+            events: Arc::new(EtcdEventRepository {
+                writes: writes.clone(),
+                log: log.clone(),
+                epoch: Arc::clone(&epoch),
+            }),
             connections: Arc::new(EtcdConnectionRepository {
                 cluster: Arc::clone(&cluster),
                 keys,

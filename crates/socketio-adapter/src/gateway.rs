@@ -18,9 +18,7 @@ use game_realtime_application::{
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    config::LimitsConfig, engine_session::EngineSessions, library::Library,
-};
+use crate::{config::LimitsConfig, engine_session::EngineSessions, library::Library};
 
 /// What the transport needs from the application.
 pub struct UseCases {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use game_realtime_application::{EncodedPayload, NewEvent, ports::Clock};
 use game_realtime_domain::{
-    Author, Broadcast, BuyGood, Connection, Event, EventId, Namespace, Payload, RequestId, SendMessage,
-    Sender, Timestamp, UserId,
+    Author, Broadcast, BuyGood, Connection, Event, EventId, Namespace, Payload, RequestId,
+    SendMessage, Sender, Timestamp, UserId,
 };
 
 use crate::{WallClock, unique_id};

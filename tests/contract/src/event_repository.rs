@@ -54,7 +54,7 @@ pub async fn list_returns_the_newest_first_up_to_the_limit(stores: &Stores) {
         newest_first.insert(0, stores.append(event).await.event_id);
     }
     for limit in [0, 1, 3, 10, 11] {
-        let listed = stores.events.list(EventType::Broadcast, limit).await.unwrap();
+        let listed = stores.events.list(EventType::Broadcast, limit).await.unwrap().events;
         let expected: Vec<_> = newest_first.iter().take(limit).copied().collect();
         assert_eq!(ids(&listed), expected, "at most {limit}");
     }
@@ -83,7 +83,7 @@ pub async fn a_listed_event_is_what_was_appended(stores: &Stores) {
     for (sender, json) in senders().iter().cycle().zip(PAYLOADS) {
         let event = EventBuilder::from(sender).request("r").encoded(json);
         let appended = stores.append(event.clone()).await;
-        let listed = stores.events.list(EventType::Broadcast, 1).await.unwrap();
+        let listed = stores.events.list(EventType::Broadcast, 1).await.unwrap().events;
         assert_eq!(listed, [positioned(&event, &appended)]);
     }
     let sender = alice();
@@ -96,9 +96,17 @@ pub async fn a_listed_event_is_what_was_appended(stores: &Stores) {
         EventBuilder::of(Author::System(Namespace::Guest)).broadcast("hi"),
     ] {
         let appended = stores.append(event.clone()).await;
-        let listed = stores.events.list(event.event.payload.event_type, 1).await.unwrap();
+        let listed = stores.events.list(event.event.payload.event_type, 1).await.unwrap().events;
         assert_eq!(listed, [positioned(&event, &appended)]);
     }
+}
+
+/// The cursors that were answered are of the history that a listing names.
+pub async fn a_listing_names_the_epoch_of_the_cursors(stores: &Stores) {
+    let before = stores.events.list(EventType::Broadcast, 1).await.unwrap();
+    let appended = stores.append(EventBuilder::from(&alice()).broadcast("hi")).await;
+    let listing = stores.events.list(EventType::Broadcast, 1).await.unwrap();
+    assert_eq!((&before.epoch, &listing.epoch), (&appended.cursor.epoch, &appended.cursor.epoch));
 }
 
 /// A large payload is as good as a small one.
@@ -116,7 +124,7 @@ pub async fn an_answered_event_is_listed_at_once(stores: &Stores) {
         let events = Arc::clone(&stores.events);
         tasks.spawn(async move {
             let id = events.append(EventBuilder::from(&alice()).broadcast("hi")).await;
-            let listed = events.list(EventType::Broadcast, ALL).await.unwrap();
+            let listed = events.list(EventType::Broadcast, ALL).await.unwrap().events;
             assert!(ids(&listed).contains(&id.unwrap().event_id));
         });
     }
@@ -218,7 +226,7 @@ pub(crate) fn ids(events: &[PositionedEvent]) -> Vec<EventId> {
 }
 
 pub(crate) async fn list(stores: &Stores, event_type: EventType) -> Vec<PositionedEvent> {
-    stores.events.list(event_type, ALL).await.unwrap()
+    stores.events.list(event_type, ALL).await.unwrap().events
 }
 
 /// Stamps this suite: see [`contract!`](crate::contract).
@@ -231,6 +239,7 @@ macro_rules! event_repository_contract {
             list_returns_the_newest_first_up_to_the_limit,
             list_returns_only_events_of_the_type,
             a_listed_event_is_what_was_appended,
+            a_listing_names_the_epoch_of_the_cursors,
             a_payload_of_64_kibibytes_is_kept,
             an_answered_event_is_listed_at_once,
             cursors_grow_with_every_event_of_one_epoch,

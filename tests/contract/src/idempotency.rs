@@ -206,7 +206,8 @@ pub async fn the_systems_request_ids_are_its_own(stores: &Stores) {
         .into_iter()
         .chain([ConnectionBuilder::guest().build()])
     {
-        let appended = stores.append(EventBuilder::from(&sender).request("r").broadcast("hi")).await;
+        let appended =
+            stores.append(EventBuilder::from(&sender).request("r").broadcast("hi")).await;
         assert!(!appended.duplicate, "{:?}", sender.user_id);
     }
     let again = stores.append(system().broadcast("hi")).await;

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use game_realtime_domain::{
-    Author, Event, EventId, EventType, Namespace, Payload, RequestId,
-};
+use game_realtime_domain::{Author, Event, EventId, EventType, Namespace, Payload, RequestId};
 
 use tracing::debug;
 

@@ -84,7 +84,8 @@ async fn median_listing(events: &dyn EventRepository) -> Duration {
     let mut times = Vec::new();
     for _ in 0..21 {
         let started = Instant::now();
-        let listed = events.list(EventType::Broadcast, LISTED).await.expect("the log is listed");
+        let listed =
+            events.list(EventType::Broadcast, LISTED).await.expect("the log is listed").events;
         times.push(started.elapsed());
         assert_eq!(listed.len(), LISTED);
         assert!(listed.is_sorted_by(|newer, older| newer.position > older.position));
@@ -98,8 +99,8 @@ async fn the_newest_are_listed_first_even_of_those_committed_together() {
     let store = store(&shared_etcd().await.endpoint());
     let events = store.events();
     fill(&*events, 2000).await;
-    let all = events.list(EventType::Broadcast, 2000).await.expect("the log is listed");
-    let newest = events.list(EventType::Broadcast, LISTED).await.expect("the log is listed");
+    let all = events.list(EventType::Broadcast, 2000).await.expect("the log is listed").events;
+    let newest = events.list(EventType::Broadcast, LISTED).await.expect("the log is listed").events;
     let together = all.iter().filter(|event| event.position.revision == all[0].position.revision);
     assert!(together.count() > 2 * LISTED, "nothing is shown by transactions that are small");
     assert_eq!(newest, all[..LISTED]);

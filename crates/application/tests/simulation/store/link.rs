@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use game_realtime_application::{
-    NewEvent, PositionedEvent,
-    ports::{AppendError, Appended, ConnectionRepository, EventRepository, StoreError},
+    NewEvent,
+    ports::{AppendError, Appended, ConnectionRepository, EventRepository, Listing, StoreError},
 };
 use game_realtime_domain::{
     Connection, ConnectionId, EventType, Namespace, NodeId, Position, UserId,
@@ -204,16 +204,13 @@ impl EventRepository for Link {
         }
     }
 
-    async fn list(
-        &self,
-        event_type: EventType,
-        limit: usize,
-    ) -> Result<Vec<PositionedEvent>, StoreError> {
+    async fn list(&self, event_type: EventType, limit: usize) -> Result<Listing, StoreError> {
         self.ask().await?;
         let state = self.world.store.state();
         let stored = state.log[state.pruned..].iter().rev().map(|entry| &entry.event);
         let of_type = stored.filter(|event| event.event.payload.event_type == event_type);
-        Ok(of_type.take(limit).cloned().collect())
+        let events = of_type.take(limit).cloned().collect();
+        Ok(Listing { epoch: state.epoch.clone(), events })
     }
 }
 
@@ -258,11 +255,13 @@ impl ConnectionRepository for Link {
     async fn list_by_user(
         &self,
         user_id: &UserId,
+        after: Option<ConnectionId>,
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError> {
         self.ask().await?;
         let state = self.world.store.state();
         let theirs = state.registry.values().filter(|c| c.user_id.as_ref() == Some(user_id));
-        Ok(theirs.take(limit).cloned().collect())
+        let rest = theirs.filter(|connection| after.is_none_or(|after| connection.id > after));
+        Ok(rest.take(limit).cloned().collect())
     }
 }
