@@ -6,8 +6,11 @@ use anyhow::Context as _;
 use game_realtime_application::{
     DeliveryConfig, Expiry, TimelineLimits,
     limits::{Admission, EventBudgets},
-    ports::{Clock, ConnectionRepository, EventFeed, EventRepository, IdGenerator, StoreHealth},
-    start_delivery,
+    ports::{
+        Clock, ConnectionRepository, EventFeed, EventRepository, IdGenerator, KickOrders,
+        StoreHealth,
+    },
+    start_delivery, start_kicks,
     use_cases::{Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
     wire::Events,
 };
@@ -32,6 +35,7 @@ pub(crate) struct Store {
     events: Arc<dyn EventRepository>,
     connections: Arc<dyn ConnectionRepository>,
     feed: Arc<dyn EventFeed>,
+    kicks: Arc<dyn KickOrders>,
     pub(crate) health: Arc<dyn StoreHealth>,
     /// How long an event may wait for its commit.
     event_timeout: Duration,
@@ -76,6 +80,7 @@ impl Store {
             events: Arc::new(store.event_repository()),
             connections: Arc::new(store.connection_repository()),
             feed: Arc::new(store.event_feed()),
+            kicks: Arc::new(store.kick_orders()),
             health: Arc::new(store.store_health()),
             event_timeout: config.embedded.request_timeout,
             isolation_grace: None,
@@ -97,6 +102,7 @@ impl Store {
             events: store.events(),
             connections: store.connections(),
             feed: store.feed(),
+            kicks: store.kicks(),
             health: store.health(),
             event_timeout: config.etcd.request_timeout,
             isolation_grace: Some(config.etcd.isolation_grace),
@@ -151,6 +157,7 @@ pub(crate) fn use_cases(
         tasks,
         stop.clone(),
     );
+    start_kicks(Arc::clone(&store.kicks), delivery.clone(), tasks, stop.clone());
     let expiry = Expiry::start(Arc::clone(&clock), tasks, stop.clone());
     let budgets = Arc::new(EventBudgets::new(config.limits.events()));
     let tidied = Arc::clone(&budgets);

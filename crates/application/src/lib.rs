@@ -15,13 +15,15 @@ pub mod use_cases;
 pub mod wire;
 
 mod expiry;
+mod kick_queue;
 mod record;
 mod timeline;
 
 pub use delivery::{
     Delivery, DeliveryConfig, DeliveryGone, DeliveryHandle, Joined, OutgoingEvent, PacketFormat,
-    Recovery, Resume, start as start_delivery, start_seeded as start_delivery_seeded,
+    Recovery, Resume, start as start_delivery, start_kicks, start_seeded as start_delivery_seeded,
 };
 pub use expiry::Expiry;
+pub use kick_queue::KickQueue;
 pub use record::{EncodedPayload, NewEvent, PositionedEvent, RecordedEvent, RequestReceipt, Scope};
 pub use timeline::{Timeline, TimelineLimits};

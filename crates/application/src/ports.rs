@@ -7,6 +7,7 @@ mod connection_repository;
 mod event_feed;
 mod event_repository;
 mod identity_verifier;
+mod kick_orders;
 mod store_error;
 mod store_health;
 
@@ -18,5 +19,6 @@ pub use event_repository::{AppendError, Appended, EventRepository, Listing};
 pub use identity_verifier::{
     Credentials, Identity, IdentityVerifier, RefusedIdentity, VerifyError,
 };
+pub use kick_orders::KickOrders;
 pub use store_error::{StoreError, StoreErrorKind};
 pub use store_health::StoreHealth;

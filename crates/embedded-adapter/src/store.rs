@@ -6,14 +6,17 @@ use std::{
     time::Duration,
 };
 
-use game_realtime_application::ports::{Clock, StoreError};
+use game_realtime_application::{
+    KickQueue,
+    ports::{Clock, StoreError},
+};
 use game_realtime_domain::Epoch;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
     Config, EmbeddedConnectionRepository, EmbeddedEventFeed, EmbeddedEventRepository,
-    EmbeddedStoreHealth, OpenError, Options,
+    EmbeddedKickOrders, EmbeddedStoreHealth, OpenError, Options,
     database::{Database, Opener, State},
     file, records,
     registry::Registry,
@@ -28,6 +31,7 @@ const IN_MEMORY: &str = ":memory:";
 pub struct EmbeddedStore {
     database: Arc<Database>,
     registry: Arc<Registry>,
+    kicks: Arc<KickQueue>,
     epoch: Epoch,
     head: watch::Receiver<u64>,
     clock: Arc<dyn Clock>,
@@ -91,6 +95,12 @@ impl EmbeddedStore {
         EmbeddedConnectionRepository::new(Arc::clone(&self.registry))
     }
 
+    /// The port to the orders that connections be ended.
+    #[must_use]
+    pub fn kick_orders(&self) -> EmbeddedKickOrders {
+        EmbeddedKickOrders::new(Arc::clone(&self.registry), Arc::clone(&self.kicks))
+    }
+
     /// The port that says whether the store can be relied on.
     #[must_use]
     pub fn store_health(&self) -> EmbeddedStoreHealth {
@@ -124,7 +134,8 @@ impl EmbeddedStore {
             Arc::clone(&clock),
         );
         let writer = Arc::new(writer.start(request_timeout)?);
-        Ok(Self { database, registry, epoch, head, clock, writer })
+        let kicks = Arc::default();
+        Ok(Self { database, registry, kicks, epoch, head, clock, writer })
     }
 }
 

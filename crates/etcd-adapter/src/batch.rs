@@ -36,9 +36,12 @@ const REGISTRATIONS: usize = 32;
 /// Something to be written, and who waits for it.
 pub(crate) enum Write {
     Append { event: Box<NewEvent>, answer: oneshot::Sender<Result<Appended, AppendError>> },
-    Register { connection: Connection, answer: oneshot::Sender<Result<(), StoreError>> },
-    Unregister { connection: Connection, answer: oneshot::Sender<Result<(), StoreError>> },
+    Register { connection: Connection, answer: Answer },
+    Unregister { connection: Connection, answer: Answer },
 }
+
+/// Who waits for a change of the registry learns its revision.
+pub(crate) type Answer = oneshot::Sender<Result<u64, StoreError>>;
 
 impl Write {
     /// Whether nobody waits any more. Such an append must not happen; a registration that nobody
@@ -198,7 +201,7 @@ impl Batch {
                         .ok();
                 }
                 Write::Register { answer, .. } | Write::Unregister { answer, .. } => {
-                    answer.send(Ok(())).ok();
+                    answer.send(Ok(revision)).ok();
                 }
             }
         }

@@ -12,6 +12,7 @@ use crate::{
     batch::Write,
     cluster::Cluster,
     epoch::revision,
+    heard_orders::HeardOrders,
     keys::{Keys, indexed_connection},
     leases::Leases,
     local_registry::LocalRegistry,
@@ -25,6 +26,7 @@ pub(crate) struct EtcdConnectionRepository {
     pub(crate) keys: Keys,
     pub(crate) leases: Arc<Leases>,
     pub(crate) registry: Arc<LocalRegistry>,
+    pub(crate) orders: Arc<HeardOrders>,
     pub(crate) writes: WriteQueue,
 }
 
@@ -44,11 +46,9 @@ impl ConnectionRepository for EtcdConnectionRepository {
         self.registry.insert(connection.clone(), lease);
         let (answer, written) = oneshot::channel();
         let write = Write::Register { connection: connection.clone(), answer };
-        let registered = self.writes.write(write, written).await?;
-        if registered.is_ok() {
-            self.registry.registered(connection.id);
-        }
-        registered
+        let revision = self.writes.write(write, written).await??;
+        self.orders.registered(connection.id, revision);
+        Ok(())
     }
 
     async fn delete(&self, connection: &Connection) -> Result<(), StoreError> {
@@ -57,11 +57,9 @@ impl ConnectionRepository for EtcdConnectionRepository {
         }
         let (answer, written) = oneshot::channel();
         let write = Write::Unregister { connection: connection.clone(), answer };
-        let deleted = self.writes.write(write, written).await?;
-        if deleted.is_ok() {
-            self.registry.cleaned(connection.id);
-        }
-        deleted
+        self.writes.write(write, written).await??;
+        self.registry.cleaned(connection.id);
+        Ok(())
     }
 
     async fn get(&self, id: ConnectionId) -> Result<Option<Connection>, StoreError> {

@@ -8,6 +8,7 @@
 //! {prefix}/connections/{connection}                            the registry, and its indexes:
 //! {prefix}/namespaces/{namespace}/{connection}
 //! {prefix}/users/{user}/{connection}
+//! {prefix}/kicks/{target}                                      orders that connections be ended
 //! ```
 //!
 //! `age` is a time stamp counted down, so that a range in key order gives the newest events first
@@ -128,6 +129,21 @@ impl Keys {
             Scope::System => SYSTEM.to_owned(),
         };
         format!("{}/receipts/{scope}/{}", self.prefix, escape(request_id.as_str()))
+    }
+
+    /// What the keys of kick orders begin with.
+    pub(crate) fn kicks(&self) -> String {
+        format!("{}/kicks/", self.prefix)
+    }
+
+    /// The order that the connections of a target be ended.
+    pub(crate) fn kick(&self, target: &Recipient) -> String {
+        format!("{}{}", self.kicks(), recipient_segment(target))
+    }
+
+    /// Reads the key of a kick order; `None` if it is not one.
+    pub(crate) fn parse_kick(&self, key: &str) -> Option<Recipient> {
+        recipient(key.strip_prefix(&self.kicks())?)
     }
 
     pub(crate) fn connection(&self, id: ConnectionId) -> String {
@@ -295,6 +311,8 @@ mod tests {
                 keys.connection(id),
                 keys.namespace(Namespace::Guest),
                 keys.user(&alice),
+                keys.kick(&Recipient::User(alice.clone())),
+                keys.kick(&Recipient::Connection(id)),
             ]
             .join("\n"),
             @r"
@@ -308,8 +326,21 @@ mod tests {
         /core/game/v1/connections/00000000-0000-0000-0000-000000000001
         /core/game/v1/namespaces/guest/
         /core/game/v1/users/alice%2F%C3%A4%20%25/
+        /core/game/v1/kicks/user:alice%2F%C3%A4%20%25
+        /core/game/v1/kicks/connection:00000000-0000-0000-0000-000000000001
         "
         );
+    }
+
+    #[test]
+    fn a_kick_order_survives_its_key() {
+        let keys = Keys::new("/p");
+        for target in [
+            Recipient::User(UserId::parse("alice/ä %").unwrap()),
+            Recipient::Connection(ConnectionId(Uuid::from_u128(1))),
+        ] {
+            assert_eq!(keys.parse_kick(&keys.kick(&target)), Some(target));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use game_realtime_application::ports::{
-    Clock, ConnectionRepository, EventFeed, EventRepository, StoreHealth,
+    Clock, ConnectionRepository, EventFeed, EventRepository, KickOrders, StoreHealth,
 };
 use game_realtime_domain::NodeId;
 use tokio::{sync::Notify, time::timeout};
@@ -20,8 +20,11 @@ use crate::{
     event_feed::EtcdEventFeed,
     event_repository::EtcdEventRepository,
     health::EtcdStoreHealth,
+    heard_orders::HeardOrders,
     keeper::Keeper,
     keys::Keys,
+    kick_listener::KickListener,
+    kick_orders::EtcdKickOrders,
     leases::Leases,
     local_registry::LocalRegistry,
     log_reader::LogReader,
@@ -54,6 +57,7 @@ pub struct EtcdStore {
     connections: Arc<EtcdConnectionRepository>,
     feed: Arc<EtcdEventFeed>,
     health: Arc<EtcdStoreHealth>,
+    kicks: Arc<EtcdKickOrders>,
     leases: Arc<Leases>,
     request_timeout: Duration,
     tasks: TaskTracker,
@@ -80,6 +84,7 @@ impl EtcdStore {
             options.idempotency_window,
         ));
         let registry = Arc::new(LocalRegistry::default());
+        let orders = Arc::new(HeardOrders::new(Arc::clone(&registry)));
         let stamps = Arc::new(LogicalClock::new(clock));
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -116,12 +121,26 @@ impl EtcdStore {
             cluster: Arc::clone(&cluster),
             leases: Arc::clone(&leases),
             registry: Arc::clone(&registry),
+            orders: Arc::clone(&orders),
             reconciler,
             lanes: writes.downgrade(),
             asked: mend,
         };
         tasks.spawn(stop.clone().run_until_cancelled_owned(keeper.run()));
         tasks.spawn(stop.clone().run_until_cancelled_owned(mender.run()));
+        let listener = KickListener {
+            cluster: Arc::clone(&cluster),
+            keys: keys.clone(),
+            heard: Arc::clone(&orders),
+        };
+        tasks.spawn(stop.clone().run_until_cancelled_owned(listener.run()));
+        let kicks = EtcdKickOrders::new(
+            Arc::clone(&cluster),
+            keys.clone(),
+            Arc::clone(&leases),
+            Arc::clone(&orders),
+            config.isolation_grace,
+        );
         let log = LogReader { cluster: Arc::clone(&cluster), keys: keys.clone(), stamps };
         let pruner = Pruner {
             cluster: Arc::clone(&cluster),
@@ -144,10 +163,12 @@ impl EtcdStore {
                 keys,
                 leases: Arc::clone(&leases),
                 registry,
+                orders,
                 writes,
             }),
             feed: Arc::new(EtcdEventFeed::new(cluster, Arc::clone(&epoch), log)),
             health: Arc::new(EtcdStoreHealth { epoch, leases: Arc::clone(&leases) }),
+            kicks: Arc::new(kicks),
             leases,
             request_timeout: config.request_timeout,
             tasks,
@@ -177,6 +198,12 @@ impl EtcdStore {
     #[must_use]
     pub fn health(&self) -> Arc<dyn StoreHealth> {
         Arc::clone(&self.health) as _
+    }
+
+    /// The orders that connections be ended.
+    #[must_use]
+    pub fn kicks(&self) -> Arc<dyn KickOrders> {
+        Arc::clone(&self.kicks) as _
     }
 
     /// Writes what is queued, takes nothing more, and takes everything of this node out of etcd.

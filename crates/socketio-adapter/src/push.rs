@@ -239,7 +239,7 @@ impl ConnectionPush {
             let told = told == PushOutcome::Taken;
             self.library.later(farewell(told), move |library| {
                 // Others on the same transport stay, unless they share what it is dismissed for.
-                let alone = !told || reason != CloseReason::TokenExpired;
+                let alone = !told || !reason.spares_others();
                 if alone || Arc::clone(&socket).disconnect().is_err() {
                     close_transport(&library, &engine, &socket, reason);
                 }
@@ -249,7 +249,7 @@ impl ConnectionPush {
             self.library.later(POLLING_RETRY, move |library| {
                 let told = Arc::clone(&socket).disconnect().is_ok();
                 library.later(farewell(told), move |library| {
-                    let others = reason == CloseReason::TokenExpired && engine.is_connected();
+                    let others = reason.spares_others() && engine.is_connected();
                     if !told || !others {
                         close_transport(&library, &engine, &socket, reason);
                     }
@@ -359,7 +359,9 @@ fn close_transport(
 ) {
     match engine.transport() {
         Some(transport) if socket.transport_type() == TransportType::Websocket => match reason {
-            CloseReason::SlowConsumer | CloseReason::TokenExpired => transport.abort(),
+            CloseReason::SlowConsumer | CloseReason::TokenExpired | CloseReason::Kicked => {
+                transport.abort();
+            }
             CloseReason::Drain
             | CloseReason::HistoryLost
             | CloseReason::Isolated

@@ -28,7 +28,7 @@ const FAILURES: [ErrorCode; 6] = [
 ];
 
 /// How connections end.
-const CLOSINGS: [CloseReason; 8] = [
+const CLOSINGS: [CloseReason; 9] = [
     CloseReason::Drain,
     CloseReason::SlowConsumer,
     CloseReason::HistoryLost,
@@ -37,6 +37,7 @@ const CLOSINGS: [CloseReason; 8] = [
     CloseReason::Unregistered,
     CloseReason::TokenExpired,
     CloseReason::Abuse,
+    CloseReason::Kicked,
 ];
 const ENDS: [DisconnectReason; 4] = [
     DisconnectReason::TransportClose,

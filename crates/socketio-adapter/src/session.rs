@@ -104,6 +104,7 @@ impl Session {
         let (cursor, recovery) = match joined {
             Ok(Joined::At { cursor, recovery }) => (cursor, recovery),
             Ok(Joined::Ahead) => return self.push.close(CloseReason::Behind),
+            Ok(Joined::Kicked) => return self.push.close(CloseReason::Kicked),
             Err(DeliveryGone) => return self.push.close(CloseReason::Drain),
         };
         if self.ended.load(Ordering::Acquire) {

@@ -67,6 +67,8 @@ pub enum CloseReason {
     TokenExpired,
     /// It went on sending over its limits. It should stay away.
     Abuse,
+    /// An operator ended it. It should stay away.
+    Kicked,
 }
 
 impl CloseReason {
@@ -82,6 +84,7 @@ impl CloseReason {
             Self::Unregistered => "unregistered",
             Self::TokenExpired => "token_expired",
             Self::Abuse => "abuse",
+            Self::Kicked => "kicked",
         }
     }
 
@@ -89,8 +92,23 @@ impl CloseReason {
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
-            Self::TokenExpired | Self::Abuse => true,
+            Self::TokenExpired | Self::Abuse | Self::Kicked => true,
             Self::Drain
+            | Self::SlowConsumer
+            | Self::HistoryLost
+            | Self::Isolated
+            | Self::Behind
+            | Self::Unregistered => false,
+        }
+    }
+
+    /// Whether it is about this connection alone: others over the same transport stay.
+    #[must_use]
+    pub const fn spares_others(self) -> bool {
+        match self {
+            Self::TokenExpired | Self::Kicked => true,
+            Self::Abuse
+            | Self::Drain
             | Self::SlowConsumer
             | Self::HistoryLost
             | Self::Isolated

@@ -12,7 +12,7 @@ use game_realtime_application::{
     DeliveryConfig, DeliveryHandle,
     limits::{Admission, EventBudgets, EventRates},
     ports::{CloseReason, EventFeed},
-    start_delivery_seeded,
+    start_delivery_seeded, start_kicks,
     use_cases::{Allowed, Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
 };
 use game_realtime_domain::{EventType, NodeId, Position};
@@ -70,6 +70,7 @@ impl Node {
             &TaskTracker::new(),
             stop.clone(),
         );
+        start_kicks(Arc::clone(&link) as _, delivery.clone(), &TaskTracker::new(), stop.clone());
         let publisher = Arc::new(Publisher::new(
             Arc::clone(&link) as _,
             Arc::clone(&clock) as _,
