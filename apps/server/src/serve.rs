@@ -46,6 +46,7 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let tasks = TaskTracker::new();
     let delivery_stop = CancellationToken::new();
     let use_cases = wiring::use_cases(&config, &store, node_id, &tasks, delivery_stop.clone())?;
+    let api = wiring::api(&config, &store, &use_cases, stop.clone())?;
     let delivery = use_cases.delivery.clone();
     let server = SocketIoServer::bind(&config.http, config.limits.clone(), use_cases)
         .await
@@ -57,7 +58,7 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
         stop.clone(),
     );
     let admin_stop = CancellationToken::new();
-    tasks.spawn(admin::serve(admin_listener, readiness, metrics, admin_stop.clone()));
+    tasks.spawn(admin::serve(admin_listener, readiness, metrics, api, admin_stop.clone()));
     announce(&config, node_id, server.local_addr()?, admin_address);
 
     // Among the tasks that serve the clients, so that it takes turns with them.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use game_realtime_admin_adapter::{Api, ApiParts};
 use game_realtime_application::{
     DeliveryConfig, Expiry, TimelineLimits,
     limits::{Admission, EventBudgets},
@@ -176,14 +177,40 @@ pub(crate) fn use_cases(
     Ok(UseCases {
         connect: Connect::new(node_id, admission, verifier, connections, clock, ids),
         disconnect: Disconnect::new(Arc::clone(&store.connections), delivery.clone()),
-        events: Events {
+        events: Arc::new(Events {
             broadcast: Broadcast::new(Arc::clone(&publisher)),
             send_message: SendMessage::new(Arc::clone(&publisher)),
             buy_good: BuyGood::new(publisher),
             limits: config.limits.commands(),
-        },
+        }),
         delivery,
         expiry,
         event_timeout: store.event_timeout,
     })
+}
+
+/// Builds the operators' API, if the configuration opens it. It is closed again once the node is
+/// `draining`.
+///
+/// # Errors
+/// When the token cannot be used.
+pub(crate) fn api(
+    config: &Config,
+    store: &Store,
+    use_cases: &UseCases,
+    draining: CancellationToken,
+) -> anyhow::Result<Option<Api>> {
+    let token = config.admin.token().map_err(|weak| UsageError::new(weak.to_string()))?;
+    Ok(token.map(|token| {
+        Api::new(ApiParts {
+            token,
+            events: Arc::clone(&use_cases.events),
+            log: Arc::clone(&store.events),
+            connections: Arc::clone(&store.connections),
+            kicks: Arc::clone(&store.kicks),
+            payload_bytes: config.limits.payload_bytes,
+            store_timeout: store.event_timeout,
+            draining,
+        })
+    }))
 }

@@ -27,7 +27,7 @@ pub struct UseCases {
     /// Forgets connections that have ended.
     pub disconnect: Disconnect,
     /// Carries out what clients send.
-    pub events: Events,
+    pub events: Arc<Events>,
     /// Hands events to connections.
     pub delivery: DeliveryHandle,
     /// Ends connections whose identity has run out.

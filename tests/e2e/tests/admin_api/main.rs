@@ -1,0 +1,10 @@
+//! The operators' API on the admin port: real nodes, a real etcd, stock clients.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests may fail")]
+
+mod access;
+mod description;
+mod failures;
+mod kicks;
+mod listings;
+mod nodes;
+mod publishing;
