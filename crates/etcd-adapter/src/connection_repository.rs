@@ -11,9 +11,9 @@ use tokio::{sync::oneshot, time::timeout};
 use crate::{
     batch::Write,
     cluster::Cluster,
-    epoch::revision,
+    connection_index::{ConnectionIndex, Ids},
     heard_orders::HeardOrders,
-    keys::{Keys, indexed_connection},
+    keys::Keys,
     leases::Leases,
     local_registry::LocalRegistry,
     records,
@@ -29,10 +29,6 @@ pub(crate) struct EtcdConnectionRepository {
     pub(crate) orders: Arc<HeardOrders>,
     pub(crate) writes: WriteQueue,
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("stored index entry has an unreadable key")]
-struct UnreadableKey;
 
 /// How many records are read in one transaction: etcd's limit on operations.
 const READS: usize = 100;
@@ -79,7 +75,7 @@ impl ConnectionRepository for EtcdConnectionRepository {
         after: Option<ConnectionId>,
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError> {
-        self.list(&self.keys.namespace(namespace), after, limit).await
+        self.list(self.keys.namespace(namespace), after, limit).await
     }
 
     async fn list_by_user(
@@ -88,7 +84,7 @@ impl ConnectionRepository for EtcdConnectionRepository {
         after: Option<ConnectionId>,
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError> {
-        self.list(&self.keys.user(user_id), after, limit).await
+        self.list(self.keys.user(user_id), after, limit).await
     }
 }
 
@@ -96,7 +92,7 @@ impl EtcdConnectionRepository {
     /// Reads an index, then the records it names, as they were then.
     async fn list(
         &self,
-        index: &str,
+        index: String,
         after: Option<ConnectionId>,
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError> {
@@ -104,22 +100,8 @@ impl EtcdConnectionRepository {
             // etcd would take it for no limit.
             return Ok(Vec::new());
         }
-        let start = after.map_or_else(|| index.to_owned(), |id| format!("{index}{id}\0"));
-        // Index keys end with a slash and an id; "0" is the character after the slash.
-        let end = format!("{}0", index.trim_end_matches('/'));
-        let options = GetOptions::new()
-            .with_range(end)
-            .with_keys_only()
-            .with_limit(i64::try_from(limit).unwrap_or(i64::MAX));
-        let response =
-            self.cluster.kv(|mut kv| async move { kv.get(start, Some(options)).await }).await?;
-        let ids = response
-            .kvs()
-            .iter()
-            .map(|pair| pair.key_str().ok().and_then(indexed_connection))
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| StoreError::corrupt(UnreadableKey))?;
-        let revision = i64::try_from(revision(response.header())).unwrap_or_default();
+        let index = ConnectionIndex { cluster: &self.cluster, prefix: index };
+        let Ids { ids, revision } = index.page(after, limit).await?;
         let then = GetOptions::new().with_revision(revision);
         let mut connections = Vec::with_capacity(ids.len());
         for ids in ids.chunks(READS) {

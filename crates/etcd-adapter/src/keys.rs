@@ -179,6 +179,16 @@ impl Keys {
     }
 }
 
+/// Where the entries of an index begin whose ids were made at a millisecond or later.
+pub(crate) fn index_from(prefix: &str, milliseconds: u64) -> String {
+    format!("{prefix}{:08x}-{:04x}", milliseconds >> 16, milliseconds & 0xffff)
+}
+
+/// What all entries of an index come before: "0" is the character after the slash.
+pub(crate) fn index_end(prefix: &str) -> String {
+    format!("{}0", prefix.trim_end_matches('/'))
+}
+
 /// The id that an index entry ends with.
 pub(crate) fn indexed_connection(key: &str) -> Option<ConnectionId> {
     key.rsplit('/').next()?.parse().ok().map(ConnectionId)
@@ -330,6 +340,19 @@ mod tests {
         /core/game/v1/kicks/connection:00000000-0000-0000-0000-000000000001
         "
         );
+    }
+
+    proptest! {
+        #[test]
+        fn an_index_is_divided_by_the_time_of_its_ids(id: u128, milliseconds in 0..1_u64 << 48) {
+            let keys = Keys::new("/p");
+            let prefix = keys.namespace(Namespace::Guest);
+            let entry = format!("{prefix}{}", ConnectionId(Uuid::from_u128(id)));
+            let made_at = u64::try_from(id >> 80)?;
+            let is_behind = entry >= index_from(&prefix, milliseconds);
+            prop_assert_eq!(is_behind, made_at >= milliseconds);
+            prop_assert!(entry < index_end(&prefix));
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use game_realtime_e2e::{API_TOKEN, Etcd, Settings, Store, event, shape};
+use futures_util::future::join_all;
+use game_realtime_e2e::{API_TOKEN, Driver, Etcd, Library, Settings, Store, event, shape};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -219,6 +220,26 @@ async fn whoever_goes_on_too_fast_is_slowed_down_each_for_itself() {
         assert_eq!(outcomes, [200, 200, 429], "{whose}");
     }
     node.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_drains_takes_no_more_orders() {
+    // So slowly that there is time to ask.
+    let settings = Settings::new(&Store::Memory).with("shutdown.grace", "20s");
+    let mut node = ApiNode::start(settings).await;
+    let driver = Driver::start(Library::JavaScript4);
+    let options = node.guest();
+    let clients = join_all((0..12).map(|_| driver.connect(&options))).await;
+    assert!(clients.iter().all(Result::is_ok));
+    node.server.terminate();
+    let draining = async {
+        while !node.server.admin("/readyz").await.is_some_and(|it| it.body.contains("draining")) {}
+    };
+    timeout(Duration::from_secs(10), draining).await.unwrap();
+    let answer = node.api.publish(event::BROADCAST, "", &json!({"message": "hi"})).await;
+    assert_eq!(answer.status, 503);
+    shape::assert_refused(&answer.json, "unavailable");
+    assert_eq!(node.server.ended().await.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
