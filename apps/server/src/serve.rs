@@ -57,6 +57,7 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let stop_delivery = delivery_stop.clone();
     let use_cases =
         wiring::use_cases(&config, &store, node_id, &traces, &tasks, stop_delivery, &watchdog)?;
+    let api = wiring::api(&config, &store, &use_cases, stop.clone())?;
     let delivery = use_cases.delivery.clone();
     let server = SocketIoServer::bind(&config.http, config.limits.clone(), use_cases, &watchdog)
         .await
@@ -68,7 +69,7 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
         stop.clone(),
     );
     let admin_stop = CancellationToken::new();
-    let admin = admin::serve(admin_listener, readiness, metrics, admin_stop.clone());
+    let admin = admin::serve(admin_listener, readiness, metrics, api, admin_stop.clone());
     tasks.spawn(watchdog.clone().watch("admin port", admin));
     announce(&config, node_id, server.local_addr()?, admin_address);
 

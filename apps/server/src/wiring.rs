@@ -3,21 +3,26 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use game_realtime_admin_adapter::{Api, ApiParts};
 use game_realtime_application::{
     DeliveryConfig, Expiry, TimelineLimits,
     limits::{Admission, EventBudgets},
     panics::Watchdog,
-    ports::{Clock, ConnectionRepository, EventFeed, EventRepository, IdGenerator, StoreHealth},
-    start_delivery,
+    ports::{
+        Clock, ConnectionRepository, EventFeed, EventRepository, IdGenerator, KickOrders,
+        StoreHealth,
+    },
+    start_delivery, start_kicks,
     trace::Traces,
     use_cases::{Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
+    wire::Events,
 };
 use game_realtime_domain::NodeId;
 use game_realtime_embedded_adapter::{self as embedded, EmbeddedStore, OpenError};
 use game_realtime_etcd_adapter::{self as etcd, EtcdStore};
 use game_realtime_identity_adapter::start_verifier;
 use game_realtime_otlp_adapter::{OtlpExport, Source};
-use game_realtime_socketio_adapter::{Events, UseCases};
+use game_realtime_socketio_adapter::UseCases;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -34,6 +39,7 @@ pub(crate) struct Store {
     events: Arc<dyn EventRepository>,
     connections: Arc<dyn ConnectionRepository>,
     feed: Arc<dyn EventFeed>,
+    kicks: Arc<dyn KickOrders>,
     pub(crate) health: Arc<dyn StoreHealth>,
     /// How long an event may wait for its commit.
     event_timeout: Duration,
@@ -82,6 +88,7 @@ impl Store {
             events: Arc::new(store.event_repository()),
             connections: Arc::new(store.connection_repository()),
             feed: Arc::new(store.event_feed()),
+            kicks: Arc::new(store.kick_orders()),
             health: Arc::new(store.store_health()),
             event_timeout: config.embedded.request_timeout,
             isolation_grace: None,
@@ -103,6 +110,7 @@ impl Store {
             events: store.events(),
             connections: store.connections(),
             feed: store.feed(),
+            kicks: store.kicks(),
             health: store.health(),
             event_timeout: config.etcd.request_timeout,
             isolation_grace: Some(config.etcd.isolation_grace),
@@ -176,6 +184,7 @@ pub(crate) fn use_cases(
         stop.clone(),
         watchdog,
     );
+    start_kicks(Arc::clone(&store.kicks), delivery.clone(), tasks, stop.clone(), watchdog);
     let expiry = Expiry::start(Arc::clone(&clock), tasks, stop.clone(), watchdog);
     let budgets = Arc::new(EventBudgets::new(config.limits.events()));
     let tidied = Arc::clone(&budgets);
@@ -193,15 +202,41 @@ pub(crate) fn use_cases(
     Ok(UseCases {
         connect: Connect::new(node_id, admission, verifier, connections, clock, ids),
         disconnect: Disconnect::new(Arc::clone(&store.connections), delivery.clone()),
-        events: Events {
+        events: Arc::new(Events {
             broadcast: Broadcast::new(Arc::clone(&publisher)),
             send_message: SendMessage::new(Arc::clone(&publisher)),
             buy_good: BuyGood::new(publisher),
             limits: config.limits.commands(),
-        },
+        }),
         delivery,
         expiry,
         event_timeout: store.event_timeout,
         traces: traces.clone(),
     })
+}
+
+/// Builds the operators' API, if the configuration opens it. It is closed again once the node is
+/// `draining`.
+///
+/// # Errors
+/// When the token cannot be used.
+pub(crate) fn api(
+    config: &Config,
+    store: &Store,
+    use_cases: &UseCases,
+    draining: CancellationToken,
+) -> anyhow::Result<Option<Api>> {
+    let token = config.admin.token().map_err(|weak| UsageError::new(weak.to_string()))?;
+    Ok(token.map(|token| {
+        Api::new(ApiParts {
+            token,
+            events: Arc::clone(&use_cases.events),
+            log: Arc::clone(&store.events),
+            connections: Arc::clone(&store.connections),
+            kicks: Arc::clone(&store.kicks),
+            payload_bytes: config.limits.payload_bytes,
+            store_timeout: store.event_timeout,
+            draining,
+        })
+    }))
 }

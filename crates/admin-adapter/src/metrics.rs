@@ -10,6 +10,8 @@ use metrics_exporter_prometheus::{
 };
 use metrics_process::Collector;
 
+use crate::api::Operation;
+
 /// What the process did, as Prometheus reads it.
 #[derive(Clone)]
 pub struct Metrics {
@@ -86,9 +88,10 @@ fn describe() {
         "game_realtime_disconnects_total",
         "Connections that ended, by namespace and reason."
     );
+    describe_counter!("game_realtime_events_total", "Events that were sent, by type and outcome.");
     describe_counter!(
-        "game_realtime_events_total",
-        "Events that clients sent, by type and outcome."
+        "game_realtime_admin_requests_total",
+        "Requests to the API on the admin port, by operation and outcome."
     );
     describe_counter!("game_realtime_refusals_total", "What was refused for a limit, by which.");
     describe_counter!(
@@ -196,6 +199,12 @@ fn register() {
     }
     for outcome in ["loaded", "failed"] {
         counter!("game_realtime_jwks_reloads_total", "outcome" => outcome).absolute(0);
+    }
+    for operation in Operation::ALL.map(Operation::as_str) {
+        for outcome in ["ok", "unauthenticated", "unavailable"] {
+            counter!("game_realtime_admin_requests_total", "operation" => operation, "outcome" => outcome)
+                .absolute(0);
+        }
     }
     for outcome in ["exported", "failed", "dropped"] {
         counter!("game_realtime_trace_spans_total", "outcome" => outcome).absolute(0);

@@ -6,7 +6,7 @@ use hyper::body::Bytes;
 
 use crate::{Metrics, Readiness, Reason};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROMETHEUS: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -54,7 +54,7 @@ fn ready(reasons: &[Reason]) -> Response<Full<Bytes>> {
     response(code, JSON, body)
 }
 
-fn response(
+pub(crate) fn response(
     status: StatusCode,
     content_type: HeaderValue,
     body: impl Into<Bytes>,

@@ -1,8 +1,20 @@
 //! The HTTP server of the admin port.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use hyper::{server::conn::http1, service::service_fn};
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -12,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{Config, Metrics, Readiness, routes};
+use crate::{Api, Config, Metrics, Readiness, routes};
 
 /// Probes, a scraper and a person or two; more wait in the backlog.
 const MOST_CONNECTIONS: usize = 64;
@@ -20,8 +32,11 @@ const MOST_CONNECTIONS: usize = 64;
 /// How long a client may take for its request head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection lives at most. It carries one request, so nobody can keep one of the
-/// few places.
+/// The largest request head, in bytes.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// How long a connection lives at most, besides what the API may take for an answer. It carries one
+/// request, so nobody can keep one of the few places.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(10);
 
 /// How long to leave `accept` alone after it failed, most likely for want of file descriptors.
@@ -51,6 +66,21 @@ impl Listener {
 struct Context {
     readiness: Readiness,
     metrics: Metrics,
+    api: Option<Api>,
+}
+
+impl Context {
+    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
+        match &self.api {
+            Some(api) if Api::is_at(request.uri().path()) => api.answer(request, peer).await,
+            Some(_) | None => routes::answer(&request, &self.readiness, &self.metrics).await,
+        }
+    }
+
+    /// How long a connection lives at most.
+    fn connection_lifetime(&self) -> Duration {
+        CONNECTION_LIFETIME + self.api.as_ref().map_or(Duration::ZERO, Api::patience)
+    }
 }
 
 /// Takes the admin port.
@@ -64,13 +94,15 @@ pub async fn bind(config: &Config) -> io::Result<Listener> {
 }
 
 /// Answers on the admin port until `stop` is cancelled; everything it started has ended then.
+/// Without `api` there is none.
 pub async fn serve(
     listener: Listener,
     readiness: Readiness,
     metrics: Metrics,
+    api: Option<Api>,
     stop: CancellationToken,
 ) {
-    let context = Arc::new(Context { readiness, metrics });
+    let context = Arc::new(Context { readiness, metrics, api });
     let mut connections = JoinSet::new();
     tokio::select! {
         () = stop.cancelled() => {}
@@ -90,8 +122,8 @@ async fn accept(socket: &TcpListener, context: &Arc<Context>, connections: &mut 
             // Collects those that ended.
             Some(_) = connections.join_next() => {}
             accepted = socket.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(converse(stream, Arc::clone(context)));
+                Ok((stream, peer)) => {
+                    connections.spawn(converse(stream, peer.ip(), Arc::clone(context)));
                 }
                 Err(error) => {
                     warn!(error = %error, "admin port cannot accept a connection");
@@ -102,20 +134,18 @@ async fn accept(socket: &TcpListener, context: &Arc<Context>, connections: &mut 
     }
 }
 
-async fn converse(stream: TcpStream, context: Arc<Context>) {
+async fn converse(stream: TcpStream, peer: IpAddr, context: Arc<Context>) {
     let service = service_fn(|request| {
         let context = Arc::clone(&context);
-        async move {
-            let answer = routes::answer(&request, &context.readiness, &context.metrics).await;
-            Ok::<_, Infallible>(answer)
-        }
+        async move { Ok::<_, Infallible>(context.answer(request, peer).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEAD_BYTES)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    match timeout(CONNECTION_LIFETIME, connection).await {
+    match timeout(context.connection_lifetime(), connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(error = %error, "admin connection failed"),
         Err(_) => debug!("admin connection took too long"),
@@ -148,11 +178,12 @@ mod tests {
     }
 
     async fn start(readiness: Readiness) -> Server {
-        let config = Config { host: "127.0.0.1".parse().unwrap(), port: 0 };
+        let config = Config { host: "127.0.0.1".parse().unwrap(), port: 0, api_token: None };
         let listener = bind(&config).await.unwrap();
         let address = listener.local_addr();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, readiness, Metrics::for_tests(), stop.clone()));
+        let task =
+            tokio::spawn(serve(listener, readiness, Metrics::for_tests(), None, stop.clone()));
         Server { address, stop, task }
     }
 
@@ -205,7 +236,13 @@ mod tests {
     #[tokio::test]
     async fn other_paths_and_methods_are_refused() {
         let server = start(readiness(Store::Up, CURRENT)).await;
-        for path in ["/", "/healthz/", "/metricsx", "/core/game/v1/real-time/private"] {
+        for path in [
+            "/",
+            "/healthz/",
+            "/metricsx",
+            "/core/game/v1/real-time/private",
+            "/api/v1/openapi.json",
+        ] {
             assert!(ask(&server, "GET", path).await.starts_with("HTTP/1.1 404 "), "{path}");
         }
         let answer = ask(&server, "POST", "/healthz").await;
@@ -216,7 +253,8 @@ mod tests {
     #[tokio::test]
     async fn a_port_that_is_taken_is_an_error_before_anything_is_served() {
         let server = start(readiness(Store::Up, CURRENT)).await;
-        let config = Config { host: server.address.ip(), port: server.address.port() };
+        let (host, port) = (server.address.ip(), server.address.port());
+        let config = Config { host, port, api_token: None };
         let refused = bind(&config).await.err().unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
     }

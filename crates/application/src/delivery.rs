@@ -2,13 +2,16 @@
 //!
 //! [`Delivery`] is the pure part: it decides. `task` owns one and feeds it, so nothing is locked:
 //! joining, publishing and leaving happen one after the other. `follower` keeps the feed open,
-//! `catch_up` brings connections that are behind up to the present at their own pace.
+//! `catch_up` brings connections that are behind up to the present at their own pace, `kicks` ends
+//! those that operators want ended.
 
 mod backoff;
 mod catch_up;
 mod deliveries;
 mod follower;
 mod isolation;
+mod kicked;
+mod kicks;
 mod outgoing;
 mod roster;
 mod task;
@@ -17,6 +20,7 @@ use std::sync::Arc;
 
 use game_realtime_domain::{Connection, ConnectionId, Cursor, Position, Route, Timestamp};
 
+pub use kicks::start_kicks;
 pub use outgoing::{OutgoingEvent, PacketFormat};
 pub use task::{DeliveryConfig, DeliveryGone, DeliveryHandle, start, start_seeded};
 
@@ -26,6 +30,7 @@ use crate::{
     trace::Traces,
 };
 use deliveries::Deliveries;
+use kicked::Kicked;
 use roster::{Place, Roster};
 
 /// Decides which connection gets which event.
@@ -38,6 +43,7 @@ pub struct Delivery {
     timeline: Timeline,
     limits: TimelineLimits,
     roster: Roster,
+    kicked: Kicked,
     deliveries: Deliveries,
     traces: Traces,
 }
@@ -85,6 +91,8 @@ pub enum Joined {
     /// Its cursor is ahead of what this node has seen. Nothing was joined: try again soon, or at
     /// another node.
     Ahead,
+    /// It was kicked before it came so far. Nothing was joined.
+    Kicked,
 }
 
 /// The next step of a connection that is behind.
@@ -113,6 +121,7 @@ impl Delivery {
             timeline: Timeline::new(history, limits, now),
             limits,
             roster: Roster::default(),
+            kicked: Kicked::default(),
             deliveries: Deliveries::new(),
             traces: Traces::off(),
         }
@@ -186,6 +195,9 @@ impl Delivery {
         push: Arc<dyn ClientPush>,
         resume: &Resume,
     ) -> Joined {
+        if self.kicked.remove(connection.id) {
+            return Joined::Kicked;
+        }
         let (position, recovery) = match resume {
             Resume::Fresh => (self.timeline.head(), Recovery::Fresh),
             Resume::Malformed => (self.timeline.head(), Recovery::Gap),
@@ -243,6 +255,18 @@ impl Delivery {
     /// Forgets a connection.
     pub fn leave(&mut self, id: ConnectionId) {
         self.roster.remove(id);
+        self.kicked.remove(id);
+    }
+
+    /// Ends a connection for good: now if it is a member, else when it joins.
+    pub fn kick(&mut self, id: ConnectionId) {
+        match self.roster.push_of(id) {
+            Some(push) => {
+                self.roster.remove(id);
+                push.close(CloseReason::Kicked);
+            }
+            None => self.kicked.add(id),
+        }
     }
 
     /// Starts anew from another history, because events were lost. Every connection is closed and

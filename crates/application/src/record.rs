@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use game_realtime_domain::{
-    ConnectionId, Event, EventType, Payload, Position, RequestId, Route, Sender, UserId,
+    ConnectionId, Event, EventType, Namespace, Payload, Position, Recipient, RequestId, Route,
+    Sender, UserId,
 };
 use uuid::Uuid;
 
@@ -22,22 +23,25 @@ pub struct EncodedPayload {
 /// An event whose payload is encoded.
 pub type RecordedEvent = Event<EncodedPayload>;
 
-/// Within what a `request_id` names one request: a player, or a guest's connection.
+/// Within what a `request_id` names one request: a player, a guest's connection, or the system.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// All connections of a player.
     User(UserId),
     /// One guest connection.
     Connection(ConnectionId),
+    /// Everything that operators send in nobody's name.
+    System,
 }
 
 impl Scope {
     /// The scope of requests from `sender`.
     #[must_use]
     pub fn of(sender: &Sender) -> Self {
-        match &sender.user_id {
-            Some(user_id) => Self::User(user_id.clone()),
-            None => Self::Connection(sender.connection_id),
+        match sender.recipient() {
+            Some(Recipient::User(user_id)) => Self::User(user_id),
+            Some(Recipient::Connection(id)) => Self::Connection(id),
+            None => Self::System,
         }
     }
 }
@@ -49,7 +53,7 @@ pub struct RequestReceipt {
     pub scope: Scope,
     /// The client's key.
     pub request_id: RequestId,
-    /// A digest of event type and payload: a repeat has the same one.
+    /// A digest of what is asked for: a repeat has the same one.
     pub fingerprint: Uuid,
 }
 
@@ -91,10 +95,14 @@ impl NewEvent {
         request_id: Option<RequestId>,
     ) -> Result<Self, serde_json::Error> {
         let json: Arc<str> = serde_json::to_string(&event.payload)?.into();
-        let receipt = request_id.map(|request_id| RequestReceipt {
-            scope: Scope::of(&event.sender),
-            request_id,
-            fingerprint: fingerprint(P::TYPE, &json),
+        let receipt = request_id.map(|request_id| {
+            let scope = Scope::of(&event.sender);
+            let fingerprint = match scope {
+                // They are in one namespace for good.
+                Scope::User(_) | Scope::Connection(_) => fingerprint(P::TYPE, None, &json),
+                Scope::System => fingerprint(P::TYPE, Some(event.namespace), &json),
+            };
+            RequestReceipt { scope, request_id, fingerprint }
         });
         Ok(Self {
             route: event.payload.route(event.namespace, &event.sender),
@@ -112,11 +120,13 @@ impl NewEvent {
     }
 }
 
-/// A UUID of version 5 (RFC 9562) over event type and payload. It guards a client against its own
+/// A UUID of version 5 (RFC 9562) over event type, payload and, where the sender has a choice,
+/// namespace. It guards a client against its own
 /// mistakes, not against an attacker: nobody but the client chooses both payloads.
-fn fingerprint(event_type: EventType, json: &str) -> Uuid {
-    Uuid::new_v5(
-        &Uuid::new_v5(&Uuid::NAMESPACE_URL, event_type.as_str().as_bytes()),
-        json.as_bytes(),
-    )
+fn fingerprint(event_type: EventType, namespace: Option<Namespace>, json: &str) -> Uuid {
+    let mut of = Uuid::new_v5(&Uuid::NAMESPACE_URL, event_type.as_str().as_bytes());
+    if let Some(namespace) = namespace {
+        of = Uuid::new_v5(&of, namespace.as_str().as_bytes());
+    }
+    Uuid::new_v5(&of, json.as_bytes())
 }

@@ -70,6 +70,7 @@ fn connection(number: u128) -> Connection {
 struct Client {
     received: Mutex<Vec<Position>>,
     room: Mutex<usize>,
+    closed: Mutex<Vec<CloseReason>>,
 }
 
 #[async_trait]
@@ -86,7 +87,9 @@ impl ClientPush for Client {
         Ok(())
     }
 
-    fn close(&self, _reason: CloseReason) {}
+    fn close(&self, reason: CloseReason) {
+        self.closed.lock().unwrap().push(reason);
+    }
 }
 
 /// One thing that can happen.
@@ -326,7 +329,7 @@ fn a_cursor_that_nothing_is_known_of_is_a_gap() {
         let joined = delivery.join(connection(0), Arc::new(Client::default()), &resume);
         match joined {
             Joined::At { cursor, recovery } => (cursor.position, recovery),
-            Joined::Ahead => (Position::START, Recovery::Gap),
+            Joined::Ahead | Joined::Kicked => (Position::START, Recovery::Gap),
         }
     };
     let at = |epoch: &str, position| {
@@ -341,6 +344,29 @@ fn a_cursor_that_nothing_is_known_of_is_a_gap() {
     let ahead =
         delivery.join(connection(0), Arc::new(Client::default()), &at("e1", Position::new(6, 0)));
     assert_eq!(ahead, Joined::Ahead);
+}
+
+#[test]
+fn who_is_kicked_goes_for_good_whether_it_has_joined_yet_or_not() {
+    let mut delivery = Delivery::new(empty_history(), PLENTY, NOW);
+    let member = Arc::new(Client::default());
+    *member.room.lock().unwrap() = 10;
+    let join = |delivery: &mut Delivery, number: u128| {
+        delivery.join(connection(number), Arc::clone(&member) as _, &Resume::Fresh)
+    };
+    let id = |number: u128| connection(number).id;
+    join(&mut delivery, 0);
+    join(&mut delivery, 4);
+    delivery.kick(id(0));
+    delivery.kick(id(8));
+    assert_eq!(*member.closed.lock().unwrap(), [CloseReason::Kicked]);
+    assert!(matches!(delivery.advance(id(0), 0), Advance::Unknown));
+    assert!(matches!(delivery.advance(id(4), 0), Advance::Live), "nobody else is kicked");
+    assert_eq!(join(&mut delivery, 8), Joined::Kicked);
+    // A connection that has left is of no further interest.
+    delivery.kick(id(12));
+    delivery.leave(id(12));
+    assert!(matches!(join(&mut delivery, 12), Joined::At { .. }));
 }
 
 #[test]

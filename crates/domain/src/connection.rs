@@ -14,6 +14,11 @@ use crate::{Namespace, Timestamp, UserId};
 #[serde(transparent)]
 pub struct ConnectionId(pub Uuid);
 
+impl ConnectionId {
+    /// No connection: what operators send comes through none. No connection ever has this id.
+    pub const NONE: Self = Self(Uuid::nil());
+}
+
 impl fmt::Display for ConnectionId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)

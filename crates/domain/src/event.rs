@@ -4,7 +4,7 @@ use core::fmt;
 
 use uuid::Uuid;
 
-use crate::{Connection, ConnectionId, Namespace, Route, Timestamp, UserId};
+use crate::{Connection, ConnectionId, Namespace, Recipient, Route, Timestamp, UserId};
 
 /// The id of an event. Unique over all nodes and all time.
 #[derive(
@@ -67,13 +67,33 @@ impl core::str::FromStr for EventType {
 /// Who sent an event.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Sender {
-    /// The player; `None` for a guest.
+    /// The player; `None` for a guest and for the system.
     pub user_id: Option<UserId>,
-    /// The connection it came through.
+    /// The connection it came through; [`ConnectionId::NONE`] for what an operator sent.
     pub connection_id: ConnectionId,
 }
 
 impl Sender {
+    /// The system itself: no player, over no connection.
+    pub const SYSTEM: Self = Self { user_id: None, connection_id: ConnectionId::NONE };
+
+    /// A player for whom an operator speaks.
+    #[must_use]
+    pub const fn on_behalf_of(user_id: UserId) -> Self {
+        Self { user_id: Some(user_id), connection_id: ConnectionId::NONE }
+    }
+
+    /// Whom the sender's own copy of an event is addressed to; `None` for the system, which gets
+    /// none.
+    #[must_use]
+    pub fn recipient(&self) -> Option<Recipient> {
+        match (&self.user_id, self.connection_id) {
+            (Some(user_id), _) => Some(Recipient::User(user_id.clone())),
+            (None, ConnectionId::NONE) => None,
+            (None, id) => Some(Recipient::Connection(id)),
+        }
+    }
+
     /// The sender that a connection is.
     #[must_use]
     pub fn of(connection: &Connection) -> Self {

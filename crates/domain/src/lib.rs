@@ -10,6 +10,7 @@
 
 extern crate alloc;
 
+mod author;
 mod broadcast;
 mod buy_good;
 mod connection;
@@ -25,6 +26,7 @@ mod send_message;
 mod timestamp;
 mod user_id;
 
+pub use author::Author;
 pub use broadcast::{Broadcast, BroadcastCommand};
 pub use buy_good::{BuyGood, BuyGoodCommand};
 pub use connection::{Connection, ConnectionId, NodeId};

@@ -36,13 +36,11 @@ impl Payload for SendMessage {
     const TYPE: EventType = EventType::SendMessage;
 
     fn route(&self, _namespace: Namespace, sender: &Sender) -> Route {
-        Route::both(
-            Recipient::User(self.target_user_id.clone()),
-            match &sender.user_id {
-                Some(user_id) => Recipient::User(user_id.clone()),
-                None => Recipient::Connection(sender.connection_id),
-            },
-        )
+        let target = Recipient::User(self.target_user_id.clone());
+        match sender.recipient() {
+            Some(sender) => Route::both(target, sender),
+            None => Route::One(target),
+        }
     }
 
     fn presence_of(&self) -> Option<&UserId> {

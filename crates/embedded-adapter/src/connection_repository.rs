@@ -49,8 +49,9 @@ impl ConnectionRepository for EmbeddedConnectionRepository {
     async fn list_by_user(
         &self,
         user_id: &UserId,
+        after: Option<ConnectionId>,
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError> {
-        Ok(self.registry.lock().list_by_user(user_id, limit))
+        Ok(self.registry.lock().list_by_user(user_id, after, limit))
     }
 }

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use game_realtime_application::{
-    NewEvent, PositionedEvent,
-    ports::{AppendError, Appended, EventRepository, StoreError},
+    NewEvent,
+    ports::{AppendError, Appended, EventRepository, Listing, StoreError},
 };
-use game_realtime_domain::EventType;
+use game_realtime_domain::{Epoch, EventType};
 use tokio::sync::watch;
 
 use crate::{database::Database, event_log, writer::WriterHandle};
@@ -20,6 +20,7 @@ const LIST_TIME_LIMIT: Duration = Duration::from_secs(5);
 pub struct EmbeddedEventRepository {
     database: Arc<Database>,
     writer: Arc<WriterHandle>,
+    epoch: Epoch,
     head: watch::Receiver<u64>,
 }
 
@@ -27,9 +28,10 @@ impl EmbeddedEventRepository {
     pub(crate) fn new(
         database: Arc<Database>,
         writer: Arc<WriterHandle>,
+        epoch: Epoch,
         head: watch::Receiver<u64>,
     ) -> Self {
-        Self { database, writer, head }
+        Self { database, writer, epoch, head }
     }
 }
 
@@ -39,16 +41,14 @@ impl EventRepository for EmbeddedEventRepository {
         self.writer.append(event).await
     }
 
-    async fn list(
-        &self,
-        event_type: EventType,
-        limit: usize,
-    ) -> Result<Vec<PositionedEvent>, StoreError> {
+    async fn list(&self, event_type: EventType, limit: usize) -> Result<Listing, StoreError> {
         let head = *self.head.borrow();
-        self.database
+        let events = self
+            .database
             .read(LIST_TIME_LIMIT, move |transaction| {
                 event_log::newest(transaction, event_type, limit, head)
             })
-            .await
+            .await?;
+        Ok(Listing { epoch: self.epoch.clone(), events })
     }
 }

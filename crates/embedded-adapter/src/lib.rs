@@ -25,6 +25,7 @@ mod fault;
 mod file;
 #[cfg(test)]
 mod fuzz;
+mod kick_orders;
 mod open_error;
 mod options;
 mod positions;
@@ -39,6 +40,7 @@ pub use config::Config;
 pub use connection_repository::EmbeddedConnectionRepository;
 pub use event_feed::EmbeddedEventFeed;
 pub use event_repository::EmbeddedEventRepository;
+pub use kick_orders::EmbeddedKickOrders;
 pub use open_error::OpenError;
 pub use options::Options;
 pub use store::EmbeddedStore;

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use game_realtime_domain::{Connection, ConnectionId, Namespace, UserId};
+use game_realtime_domain::{Connection, ConnectionId, Namespace, Recipient, UserId};
 
 /// The connections and their indexes, changed and read under one lock.
 #[derive(Default)]
@@ -75,9 +75,25 @@ impl Entries {
             .collect()
     }
 
-    pub(crate) fn list_by_user(&self, user_id: &UserId, limit: usize) -> Vec<Connection> {
-        let ids = self.by_user.get(user_id).into_iter().flatten();
-        ids.filter_map(|id| self.get(*id)).take(limit).collect()
+    pub(crate) fn list_by_user(
+        &self,
+        user_id: &UserId,
+        after: Option<ConnectionId>,
+        limit: usize,
+    ) -> Vec<Connection> {
+        let ids = self.by_user.get(user_id).map_or(&[][..], Vec::as_slice);
+        let start = after.map_or(0, |after| ids.partition_point(|id| *id <= after));
+        ids.iter().skip(start).filter_map(|id| self.get(*id)).take(limit).collect()
+    }
+
+    /// The connections of an addressee.
+    pub(crate) fn of(&self, recipient: &Recipient) -> Vec<ConnectionId> {
+        match recipient {
+            Recipient::User(user_id) => self.by_user.get(user_id).cloned().unwrap_or_default(),
+            Recipient::Connection(id) => {
+                self.by_id.contains_key(id).then_some(*id).into_iter().collect()
+            }
+        }
     }
 
     /// How many connections a player has.

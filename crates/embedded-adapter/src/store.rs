@@ -7,6 +7,7 @@ use std::{
 };
 
 use game_realtime_application::{
+    KickQueue,
     panics::Watchdog,
     ports::{Clock, StoreError},
 };
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     Config, EmbeddedConnectionRepository, EmbeddedEventFeed, EmbeddedEventRepository,
-    EmbeddedStoreHealth, OpenError, Options,
+    EmbeddedKickOrders, EmbeddedStoreHealth, OpenError, Options,
     database::{Database, Opener, State},
     file, records,
     registry::Registry,
@@ -31,6 +32,7 @@ const IN_MEMORY: &str = ":memory:";
 pub struct EmbeddedStore {
     database: Arc<Database>,
     registry: Arc<Registry>,
+    kicks: Arc<KickQueue>,
     epoch: Epoch,
     head: watch::Receiver<u64>,
     clock: Arc<dyn Clock>,
@@ -73,6 +75,7 @@ impl EmbeddedStore {
         EmbeddedEventRepository::new(
             Arc::clone(&self.database),
             Arc::clone(&self.writer),
+            self.epoch.clone(),
             self.head.clone(),
         )
     }
@@ -92,6 +95,12 @@ impl EmbeddedStore {
     #[must_use]
     pub fn connection_repository(&self) -> EmbeddedConnectionRepository {
         EmbeddedConnectionRepository::new(Arc::clone(&self.registry))
+    }
+
+    /// The port to the orders that connections be ended.
+    #[must_use]
+    pub fn kick_orders(&self) -> EmbeddedKickOrders {
+        EmbeddedKickOrders::new(Arc::clone(&self.registry), Arc::clone(&self.kicks))
     }
 
     /// The port that says whether the store can be relied on.
@@ -128,7 +137,8 @@ impl EmbeddedStore {
             Arc::clone(&clock),
         );
         let writer = Arc::new(writer.start(request_timeout, watchdog)?);
-        Ok(Self { database, registry, epoch, head, clock, writer })
+        let kicks = Arc::default();
+        Ok(Self { database, registry, kicks, epoch, head, clock, writer })
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) fn receipt_key(receipt: &RequestReceipt) -> Vec<u8> {
             key.push(b'c');
             key.extend_from_slice(id.0.as_bytes());
         }
+        Scope::System => key.push(b's'),
     }
     key.extend_from_slice(receipt.request_id.as_str().as_bytes());
     key

@@ -22,6 +22,7 @@ fn stores(path: &str, directory: impl Any + Send) -> Stores {
         feed: Arc::new(store.event_feed()),
         connections: Arc::new(store.connection_repository()),
         health: Arc::new(store.store_health()),
+        kicks: Arc::new(store.kick_orders()),
         guard: Box::new((store, directory)),
     }
 }

@@ -78,7 +78,10 @@ async fn events_older_than_the_retention_are_forgotten_and_said_to_be_lost() {
     let history = feed.recent(EVERYTHING, 100).await.unwrap();
     assert_eq!(history.epoch, epoch);
     assert_eq!(history.floor, old[9]);
-    assert_eq!(store.event_repository().list(EventType::Broadcast, 100).await.unwrap().len(), 5);
+    assert_eq!(
+        store.event_repository().list(EventType::Broadcast, 100).await.unwrap().events.len(),
+        5
+    );
     for lost in [Position::START, old[0], old[8]] {
         let followed = feed.follow(&epoch, lost).await;
         assert!(matches!(followed.map(|_| ()), Err(FollowError::Lost)), "{lost}");

@@ -210,7 +210,8 @@ async fn assert_refused_or_whole(path: &Path, expected: &[PositionedEvent], dama
     match open(path) {
         Ok(store) => {
             assert_eq!(history(&store).await, expected, "{damage}");
-            let listed = store.event_repository().list(EventType::Broadcast, 10_000).await.unwrap();
+            let listed =
+                store.event_repository().list(EventType::Broadcast, 10_000).await.unwrap().events;
             assert!(listed.iter().rev().eq(expected), "{damage}");
             true
         }

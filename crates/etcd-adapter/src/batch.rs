@@ -43,13 +43,16 @@ pub(crate) enum Write {
     },
     Register {
         connection: Connection,
-        answer: oneshot::Sender<Result<(), StoreError>>,
+        answer: Answer,
     },
     Unregister {
         connection: Connection,
-        answer: oneshot::Sender<Result<(), StoreError>>,
+        answer: Answer,
     },
 }
+
+/// Who waits for a change of the registry learns its revision.
+pub(crate) type Answer = oneshot::Sender<Result<u64, StoreError>>;
 
 impl Write {
     /// Whether nobody waits any more. Such an append must not happen; a registration that nobody
@@ -232,7 +235,7 @@ impl Batch {
                         .ok();
                 }
                 Write::Register { answer, .. } | Write::Unregister { answer, .. } => {
-                    answer.send(Ok(())).ok();
+                    answer.send(Ok(revision)).ok();
                 }
             }
         }

@@ -11,7 +11,9 @@ use tokio::{sync::oneshot, time::timeout};
 use crate::{
     batch::Write,
     cluster::Cluster,
-    keys::{Keys, indexed_connection},
+    connection_index::{ConnectionIndex, Ids},
+    heard_orders::HeardOrders,
+    keys::Keys,
     leases::Leases,
     local_registry::LocalRegistry,
     records,
@@ -24,12 +26,9 @@ pub(crate) struct EtcdConnectionRepository {
     pub(crate) keys: Keys,
     pub(crate) leases: Arc<Leases>,
     pub(crate) registry: Arc<LocalRegistry>,
+    pub(crate) orders: Arc<HeardOrders>,
     pub(crate) writes: WriteQueue,
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("stored index entry has an unreadable key")]
-struct UnreadableKey;
 
 /// How many records are read in one transaction: etcd's limit on operations.
 const READS: usize = 100;
@@ -43,11 +42,9 @@ impl ConnectionRepository for EtcdConnectionRepository {
         self.registry.insert(connection.clone(), lease);
         let (answer, written) = oneshot::channel();
         let write = Write::Register { connection: connection.clone(), answer };
-        let registered = self.writes.write(write, written).await?;
-        if registered.is_ok() {
-            self.registry.registered(connection.id);
-        }
-        registered
+        let revision = self.writes.write(write, written).await??;
+        self.orders.registered(connection.id, revision);
+        Ok(())
     }
 
     async fn delete(&self, connection: &Connection) -> Result<(), StoreError> {
@@ -56,11 +53,9 @@ impl ConnectionRepository for EtcdConnectionRepository {
         }
         let (answer, written) = oneshot::channel();
         let write = Write::Unregister { connection: connection.clone(), answer };
-        let deleted = self.writes.write(write, written).await?;
-        if deleted.is_ok() {
-            self.registry.cleaned(connection.id);
-        }
-        deleted
+        self.writes.write(write, written).await??;
+        self.registry.cleaned(connection.id);
+        Ok(())
     }
 
     async fn get(&self, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
@@ -80,23 +75,24 @@ impl ConnectionRepository for EtcdConnectionRepository {
         after: Option<ConnectionId>,
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError> {
-        self.list(&self.keys.namespace(namespace), after, limit).await
+        self.list(self.keys.namespace(namespace), after, limit).await
     }
 
     async fn list_by_user(
         &self,
         user_id: &UserId,
+        after: Option<ConnectionId>,
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError> {
-        self.list(&self.keys.user(user_id), None, limit).await
+        self.list(self.keys.user(user_id), after, limit).await
     }
 }
 
 impl EtcdConnectionRepository {
-    /// Reads an index, then the records it names. A connection that ends in between is left out.
+    /// Reads an index, then the records it names, as they were then.
     async fn list(
         &self,
-        index: &str,
+        index: String,
         after: Option<ConnectionId>,
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError> {
@@ -104,25 +100,13 @@ impl EtcdConnectionRepository {
             // etcd would take it for no limit.
             return Ok(Vec::new());
         }
-        let start = after.map_or_else(|| index.to_owned(), |id| format!("{index}{id}\0"));
-        // Index keys end with a slash and an id; "0" is the character after the slash.
-        let end = format!("{}0", index.trim_end_matches('/'));
-        let options = GetOptions::new()
-            .with_range(end)
-            .with_keys_only()
-            .with_limit(i64::try_from(limit).unwrap_or(i64::MAX));
-        let response =
-            self.cluster.kv(|mut kv| async move { kv.get(start, Some(options)).await }).await?;
-        let ids = response
-            .kvs()
-            .iter()
-            .map(|pair| pair.key_str().ok().and_then(indexed_connection))
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| StoreError::corrupt(UnreadableKey))?;
+        let index = ConnectionIndex { cluster: &self.cluster, prefix: index };
+        let Ids { ids, revision } = index.page(after, limit).await?;
+        let then = GetOptions::new().with_revision(revision);
         let mut connections = Vec::with_capacity(ids.len());
         for ids in ids.chunks(READS) {
-            let reads: Vec<_> =
-                ids.iter().map(|id| TxnOp::get(self.keys.connection(*id), None)).collect();
+            let read = |id: &_| TxnOp::get(self.keys.connection(*id), Some(then.clone()));
+            let reads: Vec<_> = ids.iter().map(read).collect();
             let txn = Txn::new().and_then(reads);
             let response =
                 self.cluster.kv(|mut kv: KvClient| async move { kv.txn(txn).await }).await?;

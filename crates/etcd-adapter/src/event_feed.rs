@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use etcd_client::{GetOptions, WatchFilterType, WatchOptions, WatchStream};
+use etcd_client::{GetOptions, WatchFilterType, WatchOptions};
 use game_realtime_application::{
     PositionedEvent,
     ports::{EventFeed, FeedStream, FollowError, History, StoreError},
@@ -15,9 +15,10 @@ use game_realtime_domain::{Epoch, Position};
 use tracing::info;
 
 use crate::{
-    cluster::{CallError, Cluster, Member},
+    cluster::{CallError, Cluster},
     epoch::EpochCell,
     feed_stream::EtcdFeedStream,
+    live_watch::LiveWatch,
     log_reader::LogReader,
     read_back::{ReadBack, Stretch},
 };
@@ -37,7 +38,7 @@ impl EtcdEventFeed {
     }
 
     /// Opens a watch over all events from a revision on.
-    async fn watch(&self, from: u64) -> Result<(WatchStream, Arc<Member>), CallError> {
+    async fn watch(&self, from: u64) -> Result<LiveWatch, CallError> {
         // Deletions are pruning, which nobody needs to hear of. A catch-up may be larger than one
         // message can be, so it comes in fragments.
         let options = WatchOptions::new()
@@ -46,9 +47,11 @@ impl EtcdEventFeed {
             .with_filters([WatchFilterType::NoDelete])
             .with_fragment();
         let key = self.log.keys.events();
-        self.cluster
+        let watch = self
+            .cluster
             .watch(|mut watches| async move { watches.watch(key, Some(options)).await })
-            .await
+            .await?;
+        Ok(LiveWatch::new(Arc::clone(&self.cluster), watch))
     }
 
     /// Whether etcd no longer has the history from a revision on.
@@ -121,7 +124,7 @@ impl EventFeed for EtcdEventFeed {
         } else {
             (start, Vec::new())
         };
-        let (watch, member) = self.watch(start).await.map_err(StoreError::from)?;
-        Ok(Box::new(EtcdFeedStream::new(watch, member, self.log.clone(), after, backlog)))
+        let watch = self.watch(start).await.map_err(StoreError::from)?;
+        Ok(Box::new(EtcdFeedStream::new(watch, self.log.clone(), after, backlog)))
     }
 }

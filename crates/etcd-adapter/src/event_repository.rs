@@ -1,20 +1,23 @@
 //! The event log on etcd.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use game_realtime_application::{
-    NewEvent, PositionedEvent,
-    ports::{AppendError, Appended, EventRepository, SpanKind, StoreError},
+    NewEvent,
+    ports::{AppendError, Appended, EventRepository, Listing, SpanKind, StoreError},
     trace::Span,
 };
 use game_realtime_domain::EventType;
 use tokio::sync::oneshot;
 
-use crate::{batch::Write, log_reader::LogReader, write_queue::WriteQueue};
+use crate::{batch::Write, epoch::EpochCell, log_reader::LogReader, write_queue::WriteQueue};
 
 /// Appends through the node's writer, lists by ranges in key order.
 pub(crate) struct EtcdEventRepository {
     pub(crate) writes: WriteQueue,
     pub(crate) log: LogReader,
+    pub(crate) epoch: Arc<EpochCell>,
 }
 
 /// Events on their way at the same time may be stored in another order than they were committed
@@ -33,11 +36,8 @@ impl EventRepository for EtcdEventRepository {
         self.writes.write(write, written).await?
     }
 
-    async fn list(
-        &self,
-        event_type: EventType,
-        limit: usize,
-    ) -> Result<Vec<PositionedEvent>, StoreError> {
+    async fn list(&self, event_type: EventType, limit: usize) -> Result<Listing, StoreError> {
+        let epoch = self.epoch.get().await?;
         let enough = limit.saturating_add(OVERLAP);
         let mut progress = self.log.backwards(event_type);
         let mut events = Vec::new();
@@ -47,6 +47,6 @@ impl EventRepository for EtcdEventRepository {
         }
         events.sort_by_key(|event| std::cmp::Reverse(event.position));
         events.truncate(limit);
-        Ok(events)
+        Ok(Listing { epoch, events })
     }
 }

@@ -1,57 +1,32 @@
 //! An open watch, read as events in order.
 
-use std::{sync::Arc, time::Duration};
-
 use async_trait::async_trait;
-use etcd_client::{EventType as Change, WatchResponse, WatchStream};
+use etcd_client::{EventType as Change, WatchResponse};
 use game_realtime_application::{
     PositionedEvent,
-    ports::{FeedStream, FeedUpdate, FollowError, StoreError},
+    ports::{FeedStream, FeedUpdate, FollowError},
 };
 use game_realtime_domain::Position;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use tracing::error;
 
-use crate::{cluster::Member, log_reader::LogReader};
-
-/// How often etcd is asked for a sign of life.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
-/// A watch that is silent for so long is broken: etcd does not say when it has lost its leader or
-/// we have lost etcd.
-const SILENCE: Duration = Duration::from_secs(2);
+use crate::{live_watch::LiveWatch, log_reader::LogReader};
 
 pub(crate) struct EtcdFeedStream {
-    watch: WatchStream,
-    member: Arc<Member>,
+    watch: LiveWatch,
     log: LogReader,
     head: Position,
     /// Read from the log, to be handed out before what the watch says.
     backlog: Vec<PositionedEvent>,
-    progress: Interval,
-    heard_at: Instant,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum WatchError {
-    #[error("watch was canceled: {0}")]
-    Canceled(String),
-    #[error("watch ended")]
-    Ended,
-    #[error("watch is silent")]
-    Silent,
 }
 
 impl EtcdFeedStream {
     pub(crate) fn new(
-        watch: WatchStream,
-        member: Arc<Member>,
+        watch: LiveWatch,
         log: LogReader,
         head: Position,
         backlog: Vec<PositionedEvent>,
     ) -> Self {
-        let mut progress = interval(PROGRESS_INTERVAL);
-        progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { watch, member, log, head, backlog, progress, heard_at: Instant::now() }
+        Self { watch, log, head, backlog }
     }
 
     fn update(&mut self, events: Vec<PositionedEvent>) -> FeedUpdate {
@@ -62,11 +37,7 @@ impl EtcdFeedStream {
     }
 
     /// The events of a message that are new, in order.
-    fn read(&self, response: &WatchResponse) -> Result<Vec<PositionedEvent>, WatchError> {
-        if response.canceled() || response.compact_revision() > 0 {
-            // If it was compacted, following again notices and catches up from the log.
-            return Err(WatchError::Canceled(response.cancel_reason().to_owned()));
-        }
+    fn read(&self, response: &WatchResponse) -> Vec<PositionedEvent> {
         let mut events: Vec<_> = response
             .events()
             .iter()
@@ -84,7 +55,7 @@ impl EtcdFeedStream {
             .filter(|event| event.position > self.head)
             .collect();
         events.sort_unstable_by_key(|event| event.position);
-        Ok(events)
+        events
     }
 }
 
@@ -95,28 +66,8 @@ impl FeedStream for EtcdFeedStream {
             let backlog = std::mem::take(&mut self.backlog);
             return Ok(self.update(backlog));
         }
-        loop {
-            tokio::select! {
-                biased;
-                message = self.watch.message() => {
-                    self.heard_at = Instant::now();
-                    let message = message
-                        .map_err(StoreError::unavailable)?
-                        .ok_or_else(|| StoreError::unavailable(WatchError::Ended))?;
-                    let events = self.read(&message).map_err(StoreError::unavailable)?;
-                    return Ok(self.update(events));
-                }
-                _ = self.progress.tick() => {
-                    if self.heard_at.elapsed() > SILENCE {
-                        self.log.cluster.leave(&self.member);
-                        return Err(StoreError::unavailable(WatchError::Silent).into());
-                    }
-                    timeout(PROGRESS_INTERVAL, self.watch.request_progress())
-                        .await
-                        .map_err(StoreError::unavailable)?
-                        .map_err(StoreError::unavailable)?;
-                }
-            }
-        }
+        let message = self.watch.next().await?;
+        let events = self.read(&message);
+        Ok(self.update(events))
     }
 }

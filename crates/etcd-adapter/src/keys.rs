@@ -8,6 +8,7 @@
 //! {prefix}/connections/{connection}                            the registry, and its indexes:
 //! {prefix}/namespaces/{namespace}/{connection}
 //! {prefix}/users/{user}/{connection}
+//! {prefix}/kicks/{target}                                      orders that connections be ended
 //! ```
 //!
 //! `age` is a time stamp counted down, so that a range in key order gives the newest events first
@@ -125,8 +126,24 @@ impl Keys {
         let scope = match scope {
             Scope::User(user_id) => user_segment(user_id),
             Scope::Connection(id) => connection_segment(*id),
+            Scope::System => SYSTEM.to_owned(),
         };
         format!("{}/receipts/{scope}/{}", self.prefix, escape(request_id.as_str()))
+    }
+
+    /// What the keys of kick orders begin with.
+    pub(crate) fn kicks(&self) -> String {
+        format!("{}/kicks/", self.prefix)
+    }
+
+    /// The order that the connections of a target be ended.
+    pub(crate) fn kick(&self, target: &Recipient) -> String {
+        format!("{}{}", self.kicks(), recipient_segment(target))
+    }
+
+    /// Reads the key of a kick order; `None` if it is not one.
+    pub(crate) fn parse_kick(&self, key: &str) -> Option<Recipient> {
+        recipient(key.strip_prefix(&self.kicks())?)
     }
 
     pub(crate) fn connection(&self, id: ConnectionId) -> String {
@@ -162,6 +179,16 @@ impl Keys {
     }
 }
 
+/// Where the entries of an index begin whose ids were made at a millisecond or later.
+pub(crate) fn index_from(prefix: &str, milliseconds: u64) -> String {
+    format!("{prefix}{:08x}-{:04x}", milliseconds >> 16, milliseconds & 0xffff)
+}
+
+/// What all entries of an index come before: "0" is the character after the slash.
+pub(crate) fn index_end(prefix: &str) -> String {
+    format!("{}0", prefix.trim_end_matches('/'))
+}
+
 /// The id that an index entry ends with.
 pub(crate) fn indexed_connection(key: &str) -> Option<ConnectionId> {
     key.rsplit('/').next()?.parse().ok().map(ConnectionId)
@@ -175,6 +202,7 @@ pub(crate) fn node_part(node_id: NodeId) -> u32 {
 }
 
 const EVERYBODY: &str = "everybody";
+const SYSTEM: &str = "system";
 
 fn type_segment(event_type: EventType) -> &'static str {
     match event_type {
@@ -289,9 +317,12 @@ mod tests {
                 keys.event(&broadcast),
                 keys.receipt(&Scope::User(alice.clone()), &request_id),
                 keys.receipt(&Scope::Connection(id), &request_id),
+                keys.receipt(&Scope::System, &request_id),
                 keys.connection(id),
                 keys.namespace(Namespace::Guest),
                 keys.user(&alice),
+                keys.kick(&Recipient::User(alice.clone())),
+                keys.kick(&Recipient::Connection(id)),
             ]
             .join("\n"),
             @r"
@@ -301,11 +332,38 @@ mod tests {
         /core/game/v1/events/broadcast/ffffffffffff00000007fffe/private/everybody
         /core/game/v1/receipts/user:alice%2F%C3%A4%20%25/r%2F1
         /core/game/v1/receipts/connection:00000000-0000-0000-0000-000000000001/r%2F1
+        /core/game/v1/receipts/system/r%2F1
         /core/game/v1/connections/00000000-0000-0000-0000-000000000001
         /core/game/v1/namespaces/guest/
         /core/game/v1/users/alice%2F%C3%A4%20%25/
+        /core/game/v1/kicks/user:alice%2F%C3%A4%20%25
+        /core/game/v1/kicks/connection:00000000-0000-0000-0000-000000000001
         "
         );
+    }
+
+    proptest! {
+        #[test]
+        fn an_index_is_divided_by_the_time_of_its_ids(id: u128, milliseconds in 0..1_u64 << 48) {
+            let keys = Keys::new("/p");
+            let prefix = keys.namespace(Namespace::Guest);
+            let entry = format!("{prefix}{}", ConnectionId(Uuid::from_u128(id)));
+            let made_at = u64::try_from(id >> 80)?;
+            let is_behind = entry >= index_from(&prefix, milliseconds);
+            prop_assert_eq!(is_behind, made_at >= milliseconds);
+            prop_assert!(entry < index_end(&prefix));
+        }
+    }
+
+    #[test]
+    fn a_kick_order_survives_its_key() {
+        let keys = Keys::new("/p");
+        for target in [
+            Recipient::User(UserId::parse("alice/ä %").unwrap()),
+            Recipient::Connection(ConnectionId(Uuid::from_u128(1))),
+        ] {
+            assert_eq!(keys.parse_kick(&keys.kick(&target)), Some(target));
+        }
     }
 
     #[test]

@@ -266,7 +266,8 @@ impl Leases {
         }
     }
 
-    async fn grant(&self, ttl: Duration) -> Result<LeaseId, CallError> {
+    /// Gets a lease that the node does not keep alive unless it is told so.
+    pub(crate) async fn grant(&self, ttl: Duration) -> Result<LeaseId, CallError> {
         let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX).max(1);
         self.cluster
             .lease(|mut leases| async move { Ok(leases.grant(seconds, None).await?.id()) })

@@ -4,13 +4,15 @@
 //! transactions that fill up while the last is on its way (`batch`); everything it hears comes
 //! through one watch (`event_feed`). `keys` is the only home of keys, `records` of stored
 //! formats. What a node registers hangs on its `leases`, which `keeper` keeps alive
-//! and `mender` puts right; `pruner` forgets old events.
+//! and `mender` puts right; `pruner` forgets old events. Orders to end connections are keys of their
+//! own (`kick_orders`), which every node listens to (`kick_listener`).
 //!
 //! Never here: what an event means. A new event type needs one arm in `keys`.
 
 mod batch;
 mod cluster;
 mod config;
+mod connection_index;
 mod connection_repository;
 mod epoch;
 mod event_feed;
@@ -19,10 +21,14 @@ mod feed_stream;
 #[cfg(test)]
 mod fuzz;
 mod health;
+mod heard_orders;
 mod jitter;
 mod keeper;
 mod keys;
+mod kick_listener;
+mod kick_orders;
 mod leases;
+mod live_watch;
 mod local_registry;
 mod log_reader;
 mod logical_clock;

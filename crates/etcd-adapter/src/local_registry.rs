@@ -30,20 +30,38 @@ pub(crate) struct Local {
     pub(crate) lease: LeaseId,
     /// Whether etcd has confirmed its registration.
     registered: bool,
+    /// The revision of its first registration, once etcd has confirmed it.
+    since: Option<u64>,
 }
 
 impl LocalRegistry {
     /// Adds a connection, before it is registered.
     pub(crate) fn insert(&self, connection: Connection, lease: LeaseId) {
-        let local = Local { connection, lease, registered: false };
+        let local = Local { connection, lease, registered: false, since: None };
         self.lock().connections.insert(local.connection.id, local);
     }
 
-    /// Notes that etcd has a connection's registration.
-    pub(crate) fn registered(&self, id: ConnectionId) {
-        if let Some(local) = self.lock().connections.get_mut(&id) {
-            local.registered = true;
+    /// Notes that etcd has a connection's registration, since a revision. Returns the connection
+    /// if this was not known of it.
+    pub(crate) fn registered(&self, id: ConnectionId, revision: u64) -> Option<Connection> {
+        let mut state = self.lock();
+        let local = state.connections.get_mut(&id)?;
+        local.registered = true;
+        // Lost leases do not make it younger; an etcd that was restored counts anew.
+        let known = local.since.is_some_and(|since| since <= revision);
+        if known {
+            return None;
         }
+        local.since = Some(revision);
+        Some(local.connection.clone())
+    }
+
+    /// The connections that etcd has known, with the revision since when.
+    pub(crate) fn select(&self, wanted: impl Fn(&Connection, u64) -> bool) -> Vec<ConnectionId> {
+        let state = self.lock();
+        let is_wanted =
+            |local: &&Local| local.since.is_some_and(|it| wanted(&local.connection, it));
+        state.connections.values().filter(is_wanted).map(|local| local.connection.id).collect()
     }
 
     /// Forgets a connection; it stays a leftover until [`cleaned`](Self::cleaned).

@@ -14,8 +14,14 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    batch::Write, cluster::Cluster, jitter::jittered, leases::Leases,
-    local_registry::LocalRegistry, reconciler::Reconciler, write_queue::Lanes,
+    batch::{Answer, Write},
+    cluster::Cluster,
+    heard_orders::HeardOrders,
+    jitter::jittered,
+    leases::Leases,
+    local_registry::LocalRegistry,
+    reconciler::Reconciler,
+    write_queue::Lanes,
 };
 
 /// Between two rounds if nobody asks for one.
@@ -30,6 +36,7 @@ pub(crate) struct Mender {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) registry: Arc<LocalRegistry>,
+    pub(crate) orders: Arc<HeardOrders>,
     pub(crate) reconciler: Reconciler,
     pub(crate) lanes: Weak<Lanes>,
     /// Somebody knows of something to mend.
@@ -75,9 +82,10 @@ impl Mender {
             let (done, failed) = self
                 .write(lanes, some, |connection, answer| Write::Register { connection, answer })
                 .await;
-            for id in &done {
-                self.registry.registered(*id);
+            for (id, revision) in &done {
+                self.orders.registered(*id, *revision);
             }
+            let done: Vec<_> = done.into_iter().map(|(id, _)| id).collect();
             for id in ids.iter().filter(|id| !done.contains(id)) {
                 self.registry.still_unregistered(*id);
             }
@@ -111,20 +119,21 @@ impl Mender {
             done
         } else {
             let unregister = |connection, answer| Write::Unregister { connection, answer };
-            self.write(lanes, leftovers, unregister).await.0
+            self.write(lanes, leftovers, unregister).await.0.into_iter().map(|(id, _)| id).collect()
         };
         for id in done {
             self.registry.cleaned(id);
         }
     }
 
-    /// Writes for some connections. Returns for which it is done, and how many were refused.
+    /// Writes for some connections. Returns for which it is done, at which revision, and how many
+    /// were refused.
     async fn write(
         &self,
         lanes: &Lanes,
         connections: Vec<Connection>,
         write: impl Fn(Connection, Answer) -> Write,
-    ) -> (Vec<ConnectionId>, usize) {
+    ) -> (Vec<(ConnectionId, u64)>, usize) {
         let patience = self.cluster.request_timeout();
         let all = connections.len();
         let mut waiting = Vec::with_capacity(all);
@@ -139,16 +148,14 @@ impl Mender {
         }
         let mut done = Vec::with_capacity(waiting.len());
         for (id, written) in waiting {
-            if matches!(timeout(patience, written).await, Ok(Ok(Ok(())))) {
-                done.push(id);
+            if let Ok(Ok(Ok(revision))) = timeout(patience, written).await {
+                done.push((id, revision));
             }
         }
         let failed = all - done.len();
         (done, failed)
     }
 }
-
-type Answer = oneshot::Sender<Result<(), game_realtime_application::ports::StoreError>>;
 
 async fn send(lane: &mpsc::Sender<Write>, write: Write, patience: Duration) -> Result<(), ()> {
     match timeout(patience, lane.send(write)).await {

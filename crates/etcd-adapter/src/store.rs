@@ -7,7 +7,7 @@ use std::{
 
 use game_realtime_application::{
     panics::Watchdog,
-    ports::{Clock, ConnectionRepository, EventFeed, EventRepository, StoreHealth},
+    ports::{Clock, ConnectionRepository, EventFeed, EventRepository, KickOrders, StoreHealth},
 };
 use game_realtime_domain::NodeId;
 use tokio::{sync::Notify, time::timeout};
@@ -21,8 +21,11 @@ use crate::{
     event_feed::EtcdEventFeed,
     event_repository::EtcdEventRepository,
     health::EtcdStoreHealth,
+    heard_orders::HeardOrders,
     keeper::Keeper,
     keys::Keys,
+    kick_listener::KickListener,
+    kick_orders::EtcdKickOrders,
     leases::Leases,
     local_registry::LocalRegistry,
     log_reader::LogReader,
@@ -55,6 +58,7 @@ pub struct EtcdStore {
     connections: Arc<EtcdConnectionRepository>,
     feed: Arc<EtcdEventFeed>,
     health: Arc<EtcdStoreHealth>,
+    kicks: Arc<EtcdKickOrders>,
     leases: Arc<Leases>,
     request_timeout: Duration,
     tasks: TaskTracker,
@@ -82,6 +86,7 @@ impl EtcdStore {
             options.idempotency_window,
         ));
         let registry = Arc::new(LocalRegistry::default());
+        let orders = Arc::new(HeardOrders::new(Arc::clone(&registry)));
         let stamps = Arc::new(LogicalClock::new(clock));
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -118,6 +123,7 @@ impl EtcdStore {
             cluster: Arc::clone(&cluster),
             leases: Arc::clone(&leases),
             registry: Arc::clone(&registry),
+            orders: Arc::clone(&orders),
             reconciler,
             lanes: writes.downgrade(),
             asked: mend,
@@ -126,6 +132,20 @@ impl EtcdStore {
         let mender = stop.clone().run_until_cancelled_owned(mender.run());
         tasks.spawn(watchdog.clone().watch("lease keeper", keeper));
         tasks.spawn(watchdog.clone().watch("registry mender", mender));
+        let listener = KickListener {
+            cluster: Arc::clone(&cluster),
+            keys: keys.clone(),
+            heard: Arc::clone(&orders),
+        };
+        let listener = stop.clone().run_until_cancelled_owned(listener.run());
+        tasks.spawn(watchdog.clone().watch("kick listener", listener));
+        let kicks = EtcdKickOrders::new(
+            Arc::clone(&cluster),
+            keys.clone(),
+            Arc::clone(&leases),
+            Arc::clone(&orders),
+            config.isolation_grace,
+        );
         let log = LogReader { cluster: Arc::clone(&cluster), keys: keys.clone(), stamps };
         let pruner = Pruner {
             cluster: Arc::clone(&cluster),
@@ -139,16 +159,22 @@ impl EtcdStore {
         let pruner = stop.clone().run_until_cancelled_owned(pruner.run());
         tasks.spawn(watchdog.clone().watch("pruner", pruner));
         Ok(Self {
-            events: Arc::new(EtcdEventRepository { writes: writes.clone(), log: log.clone() }),
+            events: Arc::new(EtcdEventRepository {
+                writes: writes.clone(),
+                log: log.clone(),
+                epoch: Arc::clone(&epoch),
+            }),
             connections: Arc::new(EtcdConnectionRepository {
                 cluster: Arc::clone(&cluster),
                 keys,
                 leases: Arc::clone(&leases),
                 registry,
+                orders,
                 writes,
             }),
             feed: Arc::new(EtcdEventFeed::new(cluster, Arc::clone(&epoch), log)),
             health: Arc::new(EtcdStoreHealth { epoch, leases: Arc::clone(&leases) }),
+            kicks: Arc::new(kicks),
             leases,
             request_timeout: config.request_timeout,
             tasks,
@@ -178,6 +204,12 @@ impl EtcdStore {
     #[must_use]
     pub fn health(&self) -> Arc<dyn StoreHealth> {
         Arc::clone(&self.health) as _
+    }
+
+    /// The orders that connections be ended.
+    #[must_use]
+    pub fn kicks(&self) -> Arc<dyn KickOrders> {
+        Arc::clone(&self.kicks) as _
     }
 
     /// Writes what is queued, takes nothing more, and takes everything of this node out of etcd.

@@ -1,7 +1,6 @@
 //! Everything that reads what clients and proxies send, given what they should not send.
 
 mod client_frames;
-mod commands;
 mod headers;
 mod join;
 mod packets;

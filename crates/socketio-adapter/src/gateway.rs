@@ -15,13 +15,13 @@ use game_realtime_application::{
     panics::Watchdog,
     trace::Traces,
     use_cases::{Connect, Disconnect},
+    wire::Events,
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::LimitsConfig, engine_session::EngineSessions, events::Events, library::Library,
-    turnstile::Turnstile,
+    config::LimitsConfig, engine_session::EngineSessions, library::Library, turnstile::Turnstile,
 };
 
 /// What the transport needs from the application.
@@ -31,7 +31,7 @@ pub struct UseCases {
     /// Forgets connections that have ended.
     pub disconnect: Disconnect,
     /// Carries out what clients send.
-    pub events: Events,
+    pub events: Arc<Events>,
     /// Hands events to connections.
     pub delivery: DeliveryHandle,
     /// Ends connections whose identity has run out.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use game_realtime_application::{
     panics::{caught, panic_point},
     use_cases::{ConnectError, Connected},
+    wire::{Answer, ErrorCode, Failure},
 };
 use game_realtime_domain::Namespace;
 use socketioxide::{
@@ -19,11 +20,9 @@ use tracing::{debug, info, warn};
 
 use crate::{
     engine_session::{EngineSession, WayIn},
-    error_code::{ErrorCode, Failure},
     gateway::Gateway,
     idle_transport::close_unless_connected,
     session::{Inbound, Session},
-    wire::Answer,
 };
 
 /// What a client sends to join a namespace.

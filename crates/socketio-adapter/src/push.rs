@@ -12,6 +12,7 @@ use bytes::Bytes;
 use game_realtime_application::{
     OutgoingEvent, PacketFormat,
     ports::{ClientPush, CloseReason, ConnectionGone, PushOutcome},
+    wire::{Answer, event_body},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -110,7 +111,7 @@ impl ConnectionPush {
         &self,
         acknowledgement: Option<i64>,
         event: &str,
-        answer: &wire::Answer,
+        answer: &Answer,
     ) -> Result<(), ConnectionGone> {
         let deadline = Instant::now() + self.write_timeout;
         loop {
@@ -133,18 +134,18 @@ impl ConnectionPush {
         &self,
         acknowledgement: Option<i64>,
         event: &str,
-        answer: &wire::Answer,
+        answer: &Answer,
     ) -> PushOutcome {
         match (acknowledgement, answer) {
             (Some(id), _) => self.acknowledge(id, answer),
-            (None, wire::Answer::Failed(failure)) => {
+            (None, Answer::Failed(failure)) => {
                 self.emit(wire::ERROR, &wire::ErrorEvent::new(failure, event))
             }
-            (None, wire::Answer::Committed { .. }) => PushOutcome::Taken,
+            (None, Answer::Committed { .. }) => PushOutcome::Taken,
         }
     }
 
-    fn acknowledge(&self, id: i64, answer: &wire::Answer) -> PushOutcome {
+    fn acknowledge(&self, id: i64, answer: &Answer) -> PushOutcome {
         match self.take_road() {
             Err(refused) => refused,
             Ok(Road::Transport) => match serde_json::to_string(answer) {
@@ -238,7 +239,7 @@ impl ConnectionPush {
             let told = told == PushOutcome::Taken;
             self.library.later(farewell(told), move |library| {
                 // Others on the same transport stay, unless they share what it is dismissed for.
-                let alone = !told || reason != CloseReason::TokenExpired;
+                let alone = !told || !reason.spares_others();
                 if alone || Arc::clone(&socket).disconnect().is_err() {
                     close_transport(&library, &engine, &socket, reason);
                 }
@@ -248,7 +249,7 @@ impl ConnectionPush {
             self.library.later(POLLING_RETRY, move |library| {
                 let told = Arc::clone(&socket).disconnect().is_ok();
                 library.later(farewell(told), move |library| {
-                    let others = reason == CloseReason::TokenExpired && engine.is_connected();
+                    let others = reason.spares_others() && engine.is_connected();
                     if !told || !others {
                         close_transport(&library, &engine, &socket, reason);
                     }
@@ -262,7 +263,7 @@ impl ConnectionPush {
         if !has_room(&socket, RESERVED_BY_EVENTS) {
             return no_room(&socket);
         }
-        let body = event.packet(BODIES, |event| wire::raw(wire::event_body(event)).ok());
+        let body = event.packet(BODIES, |event| wire::raw(body(event)).ok());
         match body {
             Some(Some(body)) => {
                 let body: &RawValue = body;
@@ -294,7 +295,7 @@ impl ConnectionPush {
 
     fn frame(&self, event: &OutgoingEvent) -> Bytes {
         let name = event.event().event.payload.event_type.as_str();
-        let body = wire::event_body(event);
+        let body = body(event);
         text_frame(&["42", &self.prefix, "[\"", name, "\",", &body, "]"])
     }
 }
@@ -358,7 +359,9 @@ fn close_transport(
 ) {
     match engine.transport() {
         Some(transport) if socket.transport_type() == TransportType::Websocket => match reason {
-            CloseReason::SlowConsumer | CloseReason::TokenExpired => transport.abort(),
+            CloseReason::SlowConsumer | CloseReason::TokenExpired | CloseReason::Kicked => {
+                transport.abort();
+            }
             CloseReason::Drain
             | CloseReason::HistoryLost
             | CloseReason::Isolated
@@ -376,4 +379,9 @@ fn close_transport(
 /// How long a client has that was told to stay away, or could not be.
 fn farewell(told: bool) -> Duration {
     if told { FAREWELL } else { Duration::ZERO }
+}
+
+/// The one argument of a domain event.
+fn body(event: &OutgoingEvent) -> String {
+    event_body(&event.event().event, event.cursor())
 }

@@ -1,12 +1,12 @@
 //! Makes the series of this transport visible at 0 before their first use, so that alerts see the
 //! first increase and dashboards are not empty on a quiet node.
 
-use game_realtime_application::ports::CloseReason;
+use game_realtime_application::{ports::CloseReason, wire::ErrorCode};
 use game_realtime_domain::{EventType, Namespace};
 use metrics::counter;
 use socketioxide::socket::DisconnectReason;
 
-use crate::{error_code::ErrorCode, session::reason_name};
+use crate::session::reason_name;
 
 /// Why a client may be refused.
 const REFUSALS: [ErrorCode; 5] = [
@@ -28,7 +28,7 @@ const FAILURES: [ErrorCode; 6] = [
 ];
 
 /// How connections end.
-const CLOSINGS: [CloseReason; 9] = [
+const CLOSINGS: [CloseReason; 10] = [
     CloseReason::Drain,
     CloseReason::SlowConsumer,
     CloseReason::HistoryLost,
@@ -38,6 +38,7 @@ const CLOSINGS: [CloseReason; 9] = [
     CloseReason::TokenExpired,
     CloseReason::Abuse,
     CloseReason::Internal,
+    CloseReason::Kicked,
 ];
 const ENDS: [DisconnectReason; 4] = [
     DisconnectReason::TransportClose,

@@ -20,8 +20,9 @@ use game_realtime_application::{
     panics::{caught, caught_now, panic_point},
     ports::{ClientPush, CloseReason, PushOutcome, SpanKind},
     trace::Span,
+    wire::{Answer, ErrorCode, Failure, count_event},
 };
-use game_realtime_domain::{Connection, Timestamp};
+use game_realtime_domain::{Author, Connection, Timestamp};
 use socketioxide::{
     handler::{MessageHandler, Value},
     socket::{DisconnectReason, Socket},
@@ -32,14 +33,12 @@ use tracing::{debug, info};
 use crate::{
     decode,
     engine_session::EngineSession,
-    error_code::{ErrorCode, Failure},
-    events,
     gateway::Gateway,
     idle_transport::close_unless_connected,
     inbox::{Inbox, Incoming, Offered, Taken},
     library::EngineProtocol,
     push::ConnectionPush,
-    wire::{self, Answer},
+    wire,
 };
 
 /// How many events of one connection may be on their way to the store at once.
@@ -114,6 +113,7 @@ impl Session {
         let (cursor, recovery) = match joined {
             Ok(Joined::At { cursor, recovery }) => (cursor, recovery),
             Ok(Joined::Ahead) => return self.push.close(CloseReason::Behind),
+            Ok(Joined::Kicked) => return self.push.close(CloseReason::Kicked),
             Err(DeliveryGone) => return self.push.close(CloseReason::Drain),
         };
         if self.ended.load(Ordering::Acquire) {
@@ -186,7 +186,7 @@ impl Session {
     /// Answers an event that is over a limit of the connection's.
     fn refuse(self: &Arc<Self>, event: &Incoming, refusal: Refusal) {
         refusal.count();
-        events::count("unknown", ErrorCode::RateLimited.as_str());
+        count_event("unknown", ErrorCode::RateLimited.as_str());
         if self.note_refusal() {
             return;
         }
@@ -270,18 +270,20 @@ impl Session {
             return (String::new(), Answer::Failed(Failure::of(ErrorCode::InvalidPayload)));
         };
         if self.gateway.refuses_events() {
-            events::count("unknown", ErrorCode::Unavailable.as_str());
+            count_event("unknown", ErrorCode::Unavailable.as_str());
             return (packet.name, Answer::Failed(Failure::of(ErrorCode::Unavailable)));
         }
         let deadline = event.received_at + self.gateway.event_timeout();
+        let author = Author::Connection(&self.connection);
         let executed = {
-            let executed = pin!(self.gateway.events().execute(&self.connection, &packet));
+            let events = self.gateway.events();
+            let executed = pin!(events.execute(author, &packet.name, packet.argument));
             timeout_at(deadline, span.scope(executed)).await
         };
         let answer = match executed {
             Ok(answer) => answer,
             Err(_elapsed) => {
-                events::count("unknown", ErrorCode::Unavailable.as_str());
+                count_event("unknown", ErrorCode::Unavailable.as_str());
                 Answer::Failed(Failure::of(ErrorCode::Unavailable))
             }
         };

@@ -68,7 +68,9 @@ pub async fn an_unknown_connection_is_absent_not_an_error(stores: &Stores) {
     for namespace in Namespace::ALL {
         assert!(list(stores, namespace).await.is_empty());
     }
-    assert!(stores.connections.list_by_user(&user_id("nobody"), ALL).await.unwrap().is_empty());
+    assert!(
+        stores.connections.list_by_user(&user_id("nobody"), None, ALL).await.unwrap().is_empty()
+    );
 }
 
 /// What was deleted is found nowhere, and nothing else is gone.
@@ -98,7 +100,7 @@ pub async fn saving_a_connection_twice_registers_it_once(stores: &Stores) {
     stores.save(&connection).await;
     stores.save(&connection).await;
     assert_everywhere(stores, &connection).await;
-    let by_user = stores.connections.list_by_user(&user_id("alice"), ALL).await.unwrap();
+    let by_user = stores.connections.list_by_user(&user_id("alice"), None, ALL).await.unwrap();
     assert_eq!(by_user, std::slice::from_ref(&connection));
     stores.delete(&connection).await;
     assert_nowhere(stores, &connection).await;
@@ -132,7 +134,7 @@ pub async fn lists_go_by_ascending_id_and_stop_at_the_limit(stores: &Stores) {
         let by_namespace =
             stores.connections.list_by_namespace(Namespace::Private, None, limit).await.unwrap();
         assert_eq!(by_namespace, expected, "by namespace, at most {limit}");
-        let by_user = stores.connections.list_by_user(&alice, limit).await.unwrap();
+        let by_user = stores.connections.list_by_user(&alice, None, limit).await.unwrap();
         assert_eq!(by_user, expected, "by user, at most {limit}");
     }
 }
@@ -152,6 +154,50 @@ pub async fn paging_through_a_namespace_visits_every_connection_once(stores: &St
     assert_eq!(visited, saved);
 }
 
+/// The same for a player.
+pub async fn paging_through_a_player_visits_every_connection_once(stores: &Stores) {
+    let saved = save_players(stores, 25).await;
+    stores.save(&ConnectionBuilder::player("bob").build()).await;
+    let alice = user_id("alice");
+    let mut visited: Vec<Connection> = Vec::new();
+    loop {
+        let after = visited.last().map(|connection| connection.id);
+        let page = stores.connections.list_by_user(&alice, after, 7).await.unwrap();
+        let Some(last) = page.last() else { break };
+        stores.delete(last).await;
+        visited.extend(page);
+    }
+    assert_eq!(visited, saved);
+}
+
+/// Who comes and goes meanwhile leaves no holes: fewer than asked for are all there are.
+pub async fn a_page_is_full_while_connections_come_and_go(stores: &Stores) {
+    save_players(stores, 30).await;
+    let connections = stores.connections.clone();
+    let comings_and_goings = tokio::spawn(async move {
+        loop {
+            let passing: Vec<_> =
+                (0..10).map(|_| ConnectionBuilder::player("alice").build()).collect();
+            for connection in &passing {
+                connections.save(connection).await.unwrap();
+            }
+            for connection in &passing {
+                connections.delete(connection).await.unwrap();
+            }
+            // A store in memory never waits, and what never waits cannot be aborted.
+            tokio::task::yield_now().await;
+        }
+    });
+    let alice = user_id("alice");
+    for _ in 0..100 {
+        let by_user = stores.connections.list_by_user(&alice, None, 30).await.unwrap();
+        assert_eq!(by_user.len(), 30);
+        let by_namespace = stores.connections.list_by_namespace(Namespace::Private, None, 30);
+        assert_eq!(by_namespace.await.unwrap().len(), 30);
+    }
+    comings_and_goings.abort();
+}
+
 /// Who is who depends on every character.
 pub async fn user_ids_that_look_alike_are_different_users(stores: &Stores) {
     let mut saved = Vec::new();
@@ -161,13 +207,13 @@ pub async fn user_ids_that_look_alike_are_different_users(stores: &Stores) {
         saved.push((id, connection));
     }
     for (id, connection) in &saved {
-        let found = stores.connections.list_by_user(&user_id(id), ALL).await.unwrap();
+        let found = stores.connections.list_by_user(&user_id(id), None, ALL).await.unwrap();
         assert_eq!(found, std::slice::from_ref(connection), "{id:?}");
     }
     assert_eq!(list(stores, Namespace::Private).await.len(), saved.len());
     for (id, connection) in &saved {
         stores.delete(connection).await;
-        assert_eq!(stores.connections.list_by_user(&user_id(id), ALL).await.unwrap(), []);
+        assert_eq!(stores.connections.list_by_user(&user_id(id), None, ALL).await.unwrap(), []);
     }
     assert_eq!(list(stores, Namespace::Private).await, []);
 }
@@ -191,7 +237,7 @@ pub async fn connections_saved_and_deleted_at_once_leave_exactly_those_that_stay
     let mut staying: Vec<Connection> = tasks.join_all().await.into_iter().flatten().collect();
     staying.sort_by_key(|connection| connection.id);
     assert_eq!(list(stores, Namespace::Private).await, staying);
-    let by_user = stores.connections.list_by_user(&user_id("alice"), ALL).await.unwrap();
+    let by_user = stores.connections.list_by_user(&user_id("alice"), None, ALL).await.unwrap();
     assert_eq!(by_user, staying);
 }
 
@@ -214,7 +260,7 @@ async fn assert_everywhere(stores: &Stores, connection: &Connection) {
     assert_eq!(stores.connections.get(connection.id).await.unwrap().as_ref(), Some(connection));
     assert!(list(stores, connection.namespace).await.contains(connection));
     if let Some(user_id) = &connection.user_id {
-        let by_user = stores.connections.list_by_user(user_id, ALL).await.unwrap();
+        let by_user = stores.connections.list_by_user(user_id, None, ALL).await.unwrap();
         assert!(by_user.contains(connection));
     }
 }
@@ -223,7 +269,7 @@ async fn assert_nowhere(stores: &Stores, connection: &Connection) {
     assert_eq!(stores.connections.get(connection.id).await.unwrap(), None);
     assert!(!list(stores, connection.namespace).await.contains(connection));
     if let Some(user_id) = &connection.user_id {
-        let by_user = stores.connections.list_by_user(user_id, ALL).await.unwrap();
+        let by_user = stores.connections.list_by_user(user_id, None, ALL).await.unwrap();
         assert!(!by_user.contains(connection));
     }
 }
@@ -242,6 +288,8 @@ macro_rules! connection_repository_contract {
             a_namespace_lists_only_its_own_connections,
             lists_go_by_ascending_id_and_stop_at_the_limit,
             paging_through_a_namespace_visits_every_connection_once,
+            paging_through_a_player_visits_every_connection_once,
+            a_page_is_full_while_connections_come_and_go,
             user_ids_that_look_alike_are_different_users,
             connections_saved_and_deleted_at_once_leave_exactly_those_that_stay,
         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use game_realtime_application::{EncodedPayload, NewEvent, ports::Clock};
 use game_realtime_domain::{
-    Broadcast, BuyGood, Connection, Event, EventId, Namespace, Payload, RequestId, SendMessage,
-    Sender, Timestamp, UserId,
+    Author, Broadcast, BuyGood, Connection, Event, EventId, Namespace, Payload, RequestId,
+    SendMessage, Sender, Timestamp, UserId,
 };
 
 use crate::{WallClock, unique_id};
@@ -23,9 +23,15 @@ impl EventBuilder {
     /// An event sent by `connection`.
     #[must_use]
     pub fn from(connection: &Connection) -> Self {
+        Self::of(Author::Connection(connection))
+    }
+
+    /// An event that an operator sends for `author`.
+    #[must_use]
+    pub fn of(author: Author<'_>) -> Self {
         Self {
-            namespace: connection.namespace,
-            sender: Sender::of(connection),
+            namespace: author.namespace(),
+            sender: author.sender(),
             created_at: WallClock.now(),
             request_id: None,
         }

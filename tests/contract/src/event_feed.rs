@@ -185,7 +185,7 @@ pub async fn events_arrive_as_they_were_appended(stores: &Stores) {
     assert_eq!(follower.events(expected.len()).await, expected);
     assert_eq!(stores.history().await.events, expected);
     for event_type in EventType::ALL {
-        let listed = stores.events.list(event_type, expected.len()).await.unwrap();
+        let listed = stores.events.list(event_type, expected.len()).await.unwrap().events;
         let mut of_type = expected.clone();
         of_type.retain(|event| event.event.payload.event_type == event_type);
         of_type.reverse();

@@ -5,10 +5,12 @@
 use std::{sync::Arc, task::Poll};
 
 use game_realtime_application::{NewEvent, PositionedEvent, ports::Appended, trace::TraceContext};
-use game_realtime_domain::{Connection, ConnectionId, EventId, EventType};
+use game_realtime_domain::{Author, Connection, ConnectionId, EventId, EventType, Namespace};
 use uuid::Uuid;
 
-use crate::{ConnectionBuilder, EventBuilder, Stores, connection_repository::confusable_user_ids};
+use crate::{
+    ConnectionBuilder, EventBuilder, Stores, connection_repository::confusable_user_ids, user_id,
+};
 
 /// More than any test appends.
 const ALL: usize = 1000;
@@ -52,7 +54,7 @@ pub async fn list_returns_the_newest_first_up_to_the_limit(stores: &Stores) {
         newest_first.insert(0, stores.append(event).await.event_id);
     }
     for limit in [0, 1, 3, 10, 11] {
-        let listed = stores.events.list(EventType::Broadcast, limit).await.unwrap();
+        let listed = stores.events.list(EventType::Broadcast, limit).await.unwrap().events;
         let expected: Vec<_> = newest_first.iter().take(limit).copied().collect();
         assert_eq!(ids(&listed), expected, "at most {limit}");
     }
@@ -81,7 +83,7 @@ pub async fn a_listed_event_is_what_was_appended(stores: &Stores) {
     for (sender, json) in senders().iter().cycle().zip(PAYLOADS) {
         let event = EventBuilder::from(sender).request("r").encoded(json);
         let appended = stores.append(event.clone()).await;
-        let listed = stores.events.list(EventType::Broadcast, 1).await.unwrap();
+        let listed = stores.events.list(EventType::Broadcast, 1).await.unwrap().events;
         assert_eq!(listed, [positioned(&event, &appended)]);
     }
     let sender = alice();
@@ -89,9 +91,12 @@ pub async fn a_listed_event_is_what_was_appended(stores: &Stores) {
         EventBuilder::from(&sender).message("bob", "hi"),
         EventBuilder::from(&sender).message("alice", "note to self"),
         EventBuilder::from(&sender).purchase("sword", i64::MAX),
+        EventBuilder::of(Author::User(&user_id("alice"))).purchase("sword", 1),
+        EventBuilder::of(Author::System(Namespace::Private)).message("bob", "hi"),
+        EventBuilder::of(Author::System(Namespace::Guest)).broadcast("hi"),
     ] {
         let appended = stores.append(event.clone()).await;
-        let listed = stores.events.list(event.event.payload.event_type, 1).await.unwrap();
+        let listed = stores.events.list(event.event.payload.event_type, 1).await.unwrap().events;
         assert_eq!(listed, [positioned(&event, &appended)]);
     }
 }
@@ -107,12 +112,20 @@ pub async fn the_trace_of_an_event_is_read_with_it(stores: &Stores) {
         let mut event = event.broadcast("hi");
         event.trace = trace;
         stores.append(event).await;
-        let listed = stores.events.list(EventType::Broadcast, 1).await.unwrap();
-        for read in [listed, follower.events(1).await] {
+        let listing = stores.events.list(EventType::Broadcast, 1).await.unwrap();
+        for read in [listing.events, follower.events(1).await] {
             let traces: Vec<_> = read.iter().map(|event| event.trace).collect();
             assert_eq!(traces, [trace]);
         }
     }
+}
+
+/// The cursors that were answered are of the history that a listing names.
+pub async fn a_listing_names_the_epoch_of_the_cursors(stores: &Stores) {
+    let before = stores.events.list(EventType::Broadcast, 1).await.unwrap();
+    let appended = stores.append(EventBuilder::from(&alice()).broadcast("hi")).await;
+    let listing = stores.events.list(EventType::Broadcast, 1).await.unwrap();
+    assert_eq!((&before.epoch, &listing.epoch), (&appended.cursor.epoch, &appended.cursor.epoch));
 }
 
 /// A large payload is as good as a small one.
@@ -130,7 +143,7 @@ pub async fn an_answered_event_is_listed_at_once(stores: &Stores) {
         let events = Arc::clone(&stores.events);
         tasks.spawn(async move {
             let id = events.append(EventBuilder::from(&alice()).broadcast("hi")).await;
-            let listed = events.list(EventType::Broadcast, ALL).await.unwrap();
+            let listed = events.list(EventType::Broadcast, ALL).await.unwrap().events;
             assert!(ids(&listed).contains(&id.unwrap().event_id));
         });
     }
@@ -233,7 +246,7 @@ pub(crate) fn ids(events: &[PositionedEvent]) -> Vec<EventId> {
 }
 
 pub(crate) async fn list(stores: &Stores, event_type: EventType) -> Vec<PositionedEvent> {
-    stores.events.list(event_type, ALL).await.unwrap()
+    stores.events.list(event_type, ALL).await.unwrap().events
 }
 
 /// Stamps this suite: see [`contract!`](crate::contract).
@@ -247,6 +260,7 @@ macro_rules! event_repository_contract {
             list_returns_only_events_of_the_type,
             a_listed_event_is_what_was_appended,
             the_trace_of_an_event_is_read_with_it,
+            a_listing_names_the_epoch_of_the_cursors,
             a_payload_of_64_kibibytes_is_kept,
             an_answered_event_is_listed_at_once,
             cursors_grow_with_every_event_of_one_epoch,

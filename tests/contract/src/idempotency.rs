@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use game_realtime_application::ports::{AppendError, Appended};
-use game_realtime_domain::EventType;
+use game_realtime_domain::{Author, ConnectionId, EventType, Namespace};
 
 use crate::{
     ConnectionBuilder, EventBuilder, Stores,
     connection_repository::confusable_user_ids,
     event_repository::{alice, ids, list},
+    user_id,
 };
 
 /// A repeat is recognised, and changes nothing.
@@ -184,6 +185,43 @@ pub async fn a_player_named_like_a_connection_is_not_that_guest(stores: &Stores)
     }
 }
 
+/// What an operator sends for a player is what the player sends.
+pub async fn a_request_id_is_shared_with_who_speaks_for_the_player(stores: &Stores) {
+    let (sender, alice) = (alice(), user_id("alice"));
+    let first = stores.append(EventBuilder::from(&sender).request("r").broadcast("hi")).await;
+    let spoken_for = || EventBuilder::of(Author::User(&alice)).request("r");
+    let again = stores.append(spoken_for().broadcast("hi")).await;
+    assert_eq!(again, Appended { duplicate: true, ..first });
+    let refused = stores.events.append(spoken_for().broadcast("ho")).await;
+    assert!(matches!(refused, Err(AppendError::IdempotencyConflict)), "{refused:?}");
+}
+
+/// The system is neither a player nor a guest, whatever they are called.
+pub async fn the_systems_request_ids_are_its_own(stores: &Stores) {
+    let system = || EventBuilder::of(Author::System(Namespace::Private)).request("r");
+    let first = stores.append(system().broadcast("hi")).await;
+    assert!(!first.duplicate);
+    for sender in ["system", "s", &ConnectionId::NONE.to_string()]
+        .map(|name| ConnectionBuilder::player(name).build())
+        .into_iter()
+        .chain([ConnectionBuilder::guest().build()])
+    {
+        let appended =
+            stores.append(EventBuilder::from(&sender).request("r").broadcast("hi")).await;
+        assert!(!appended.duplicate, "{:?}", sender.user_id);
+    }
+    let again = stores.append(system().broadcast("hi")).await;
+    assert_eq!(again, Appended { duplicate: true, ..first });
+}
+
+/// To another namespace it is another request.
+pub async fn the_systems_request_id_holds_for_one_namespace(stores: &Stores) {
+    let to = |namespace| EventBuilder::of(Author::System(namespace)).request("r").broadcast("hi");
+    stores.append(to(Namespace::Private)).await;
+    let refused = stores.events.append(to(Namespace::Guest)).await;
+    assert!(matches!(refused, Err(AppendError::IdempotencyConflict)), "{refused:?}");
+}
+
 /// Stamps this suite: see [`contract!`](crate::contract).
 #[macro_export]
 macro_rules! idempotency_contract {
@@ -199,6 +237,9 @@ macro_rules! idempotency_contract {
             user_and_request_id_do_not_run_into_each_other,
             a_guests_request_ids_belong_to_its_connection,
             a_player_named_like_a_connection_is_not_that_guest,
+            a_request_id_is_shared_with_who_speaks_for_the_player,
+            the_systems_request_ids_are_its_own,
+            the_systems_request_id_holds_for_one_namespace,
         }
     };
 }

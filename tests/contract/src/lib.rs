@@ -1,7 +1,7 @@
 //! What every implementation of a store's ports must do, written once.
 //!
-//! One function per promise of [`EventRepository`], [`EventFeed`], [`ConnectionRepository`] and
-//! [`StoreHealth`], named after it; [`contract!`] stamps them all as tests of one implementation.
+//! One function per promise of [`EventRepository`], [`EventFeed`], [`ConnectionRepository`],
+//! [`KickOrders`] and [`StoreHealth`], named after it; [`contract!`] stamps them all as tests of one implementation.
 //! The functions rely on the documentation of the ports alone: positions are opaque and grow,
 //! events that were committed together may share a revision, a head need not be an event's
 //! position.
@@ -21,6 +21,7 @@
 //!         feed: Arc::new(MyEventFeed::of(&store)),
 //!         connections: Arc::new(MyConnectionRepository::of(&store)),
 //!         health: Arc::new(MyStoreHealth::of(&store)),
+//!         kicks: Arc::new(MyKickOrders::of(&store)),
 //!         guard: Box::new(store), // dropped last
 //!     }
 //! }
@@ -33,8 +34,8 @@
 //! [`WallClock`], and MUST keep events and receipts for at least three hours. Wrap the invocation
 //! in a module to stamp two implementations in one file. To stamp one suite alone, use its own macro:
 //! [`event_repository_contract!`], [`idempotency_contract!`], [`presence_contract!`],
-//! [`event_feed_contract!`], [`connection_repository_contract!`], [`store_health_contract!`],
-//! [`random_operations_contract!`].
+//! [`event_feed_contract!`], [`connection_repository_contract!`], [`kick_orders_contract!`],
+//! [`store_health_contract!`], [`random_operations_contract!`].
 //!
 //! # What is easy to get wrong
 //!
@@ -54,6 +55,7 @@
 //! [`EventRepository`]: game_realtime_application::ports::EventRepository
 //! [`EventFeed`]: game_realtime_application::ports::EventFeed
 //! [`ConnectionRepository`]: game_realtime_application::ports::ConnectionRepository
+//! [`KickOrders`]: game_realtime_application::ports::KickOrders
 //! [`StoreHealth`]: game_realtime_application::ports::StoreHealth
 #![expect(
     clippy::unwrap_used,
@@ -66,6 +68,7 @@ pub mod connection_repository;
 pub mod event_feed;
 pub mod event_repository;
 pub mod idempotency;
+pub mod kick_orders;
 pub mod presence;
 pub mod random_operations;
 pub mod store_health;

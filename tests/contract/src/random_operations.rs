@@ -44,7 +44,7 @@ pub async fn a_store_does_what_the_model_does(stores: &Stores) {
             7 => {
                 let event_type = EventType::ALL[random.below(EventType::ALL.len())];
                 let limit = random.below(12);
-                let listed = stores.events.list(event_type, limit).await.unwrap();
+                let listed = stores.events.list(event_type, limit).await.unwrap().events;
                 assert_eq!(listed, model.list(event_type, limit));
             }
             8 => {
@@ -60,8 +60,9 @@ pub async fn a_store_does_what_the_model_does(stores: &Stores) {
                 assert_eq!(found.as_ref(), model.connections.get(&connection.id));
                 let user = user_id(USERS[random.below(USERS.len())]);
                 let limit = random.below(12);
-                let listed = stores.connections.list_by_user(&user, limit).await.unwrap();
-                assert_eq!(listed, model.list_by_user(&user, limit));
+                let after = (random.below(2) == 0).then_some(connection.id);
+                let listed = stores.connections.list_by_user(&user, after, limit).await.unwrap();
+                assert_eq!(listed, model.list_by_user(&user, after, limit));
             }
         }
     }
@@ -80,7 +81,7 @@ struct Model {
 impl Model {
     fn append(&mut self, event: &NewEvent, answer: Result<Appended, AppendError>) {
         let present = event.presence_of.as_ref().map(|user| {
-            u64::try_from(self.list_by_user(user, usize::MAX).len()).expect("a small number")
+            u64::try_from(self.list_by_user(user, None, usize::MAX).len()).expect("a small number")
         });
         let key = event.receipt.as_ref().map(|receipt| {
             ((receipt.scope.clone(), receipt.request_id.clone()), receipt.fingerprint)
@@ -132,12 +133,20 @@ impl Model {
         .collect()
     }
 
-    fn list_by_user(&self, user: &UserId, limit: usize) -> Vec<Connection> {
+    fn list_by_user(
+        &self,
+        user: &UserId,
+        after: Option<ConnectionId>,
+        limit: usize,
+    ) -> Vec<Connection> {
         let all = self.connections.values();
-        all.filter(|connection| connection.user_id.as_ref() == Some(user))
-            .take(limit)
-            .cloned()
-            .collect()
+        all.filter(|connection| {
+            connection.user_id.as_ref() == Some(user)
+                && after.is_none_or(|after| connection.id > after)
+        })
+        .take(limit)
+        .cloned()
+        .collect()
     }
 }
 

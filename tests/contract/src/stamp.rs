@@ -43,6 +43,10 @@ macro_rules! contract {
             use super::*;
             $crate::connection_repository_contract!($stores);
         }
+        mod kick_orders {
+            use super::*;
+            $crate::kick_orders_contract!($stores);
+        }
         mod store_health {
             use super::*;
             $crate::store_health_contract!($stores);
@@ -76,6 +80,7 @@ mod tests {
             include_str!("event_feed.rs"),
             include_str!("event_repository.rs"),
             include_str!("idempotency.rs"),
+            include_str!("kick_orders.rs"),
             include_str!("presence.rs"),
             include_str!("random_operations.rs"),
             include_str!("store_health.rs"),

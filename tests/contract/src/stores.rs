@@ -4,7 +4,10 @@ use std::{any::Any, sync::Arc};
 
 use game_realtime_application::{
     NewEvent,
-    ports::{Appended, ConnectionRepository, EventFeed, EventRepository, History, StoreHealth},
+    ports::{
+        Appended, ConnectionRepository, EventFeed, EventRepository, History, KickOrders,
+        StoreHealth,
+    },
 };
 use game_realtime_domain::Connection;
 
@@ -20,6 +23,8 @@ pub struct Stores {
     pub connections: Arc<dyn ConnectionRepository>,
     /// Its health.
     pub health: Arc<dyn StoreHealth>,
+    /// Its kick orders.
+    pub kicks: Arc<dyn KickOrders>,
     /// Whatever has to live as long as the store: a directory, a process.
     pub guard: Box<dyn Any + Send>,
 }

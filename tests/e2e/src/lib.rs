@@ -12,6 +12,7 @@
     reason = "test support: what cannot go on fails the test"
 )]
 
+mod admin_api;
 mod balancer;
 mod certificates;
 mod client;
@@ -38,6 +39,7 @@ pub mod raw;
 pub mod shape;
 pub mod validator;
 
+pub use admin_api::{API_TOKEN, AdminApi, ApiAnswer};
 pub use balancer::{Balancer, Balancing};
 pub use certificates::Certificates;
 pub use client::{Client, Lifecycle, Received};

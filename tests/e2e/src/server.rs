@@ -13,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-use crate::{PATIENCE, Response, SECRET, free_port, get, signal::signal};
+use crate::{API_TOKEN, PATIENCE, Response, SECRET, free_port, get, signal::signal};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How much of a failed server's log is worth reading.
@@ -96,6 +96,12 @@ impl Settings {
         self.lines.retain(|(name, _)| name != key);
         self.lines.push((key.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Opens the API of the admin port, with [`API_TOKEN`].
+    #[must_use]
+    pub fn with_api(self) -> Self {
+        self.with("admin.api_token", API_TOKEN)
     }
 
     /// Leaves a key out.

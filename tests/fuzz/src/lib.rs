@@ -51,3 +51,39 @@ macro_rules! fuzz {
             });
     }};
 }
+
+/// What JSON that clients send is broken with.
+pub const JSON_WORDS: &[&str] = &[
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "null",
+    "true",
+    "0",
+    "-1",
+    "1e999",
+    "1.5",
+    "\"a\"",
+    "{}",
+    "[]",
+    "\"message\"",
+    "\"request_id\"",
+    "\"extra\":1,",
+    "\"message\":\"x\",",
+    "\\ud800",
+    "\\u0000",
+    "\u{0}",
+    " ",
+    "\t",
+    "\n",
+    "é",
+    "\u{1F3AE}",
+    "\u{2028}",
+    "\"_placeholder\":true",
+    "18446744073709551616",
+];

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use figment::value::{Dict, Num, Value};
 
 /// Keys that have no default. All take text, and none may be empty.
-const OPTIONAL: [&str; 10] = [
+const OPTIONAL: [&str; 11] = [
+    "admin.api_token",
     "auth.jwt.secret",
     "auth.jwt.public_key_file",
     "auth.jwt.jwks_file",
@@ -19,7 +20,7 @@ const OPTIONAL: [&str; 10] = [
 ];
 
 /// Keys whose values nobody may see. All take text.
-const SECRET: [&str; 2] = ["auth.jwt.secret", "etcd.password"];
+const SECRET: [&str; 3] = ["admin.api_token", "auth.jwt.secret", "etcd.password"];
 
 /// What a key's value is, before anything else is asked of it. The environment knows only text,
 /// so it takes this to tell the password `12345` from a port.

@@ -207,6 +207,8 @@ mod tests {
             ("HTTP__ALLOWED_ORIGINS", "[1]", "http.allowed_origins: must be a list of strings"),
             ("HTTP__ALLOWED_ORIGINS", r#"["a"]"#, r#"http.allowed_origins: "a" is neither"#),
             ("ADMIN__PORT", "8080", "admin.port: must differ from http.port"),
+            ("ADMIN__API_TOKEN", "", "admin.api_token: must not be empty"),
+            ("ADMIN__API_TOKEN", "short", "admin.api_token: must have at least 32 characters ("),
             (
                 "NAMESPACES__GUEST__ALLOW",
                 r#"["x"]"#,

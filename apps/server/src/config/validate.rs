@@ -20,6 +20,9 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 pub(super) fn validate(config: &Config, settings: &Settings, known: &[Fault]) -> Vec<Fault> {
     let mut checks = Checks { settings, faults: Vec::new() };
     addresses::check(&config.http, &config.admin, &mut checks);
+    if let Err(weak) = config.admin.token() {
+        checks.faults.push(settings.fault("admin.api_token", weak));
+    }
     durations(config, &mut checks);
     sizes(config, &mut checks);
     store::check(config, &mut checks);

@@ -221,17 +221,19 @@ fn a_key_set_that_cannot_be_used_stops_the_start_with_one_line() {
 #[test]
 fn secrets_are_never_printed() {
     let file = ConfigFile::new(&format!(
-        "[auth.jwt]\nsecret = {SECRET:?}\n[etcd]\nusername = \"game\"\npassword = {SECRET:?}\n",
+        "[auth.jwt]\nsecret = {SECRET:?}\n[etcd]\nusername = \"game\"\npassword = {SECRET:?}\n\
+         [admin]\napi_token = \"{SECRET}-and-more-of-it\"\n",
     ));
     let good = run(&["print-config", "--config", file.as_str()], &[]);
     assert_eq!(good.code, Some(0), "{}", good.stderr);
-    for key in ["auth.jwt.secret", "etcd.password"] {
+    for key in ["admin.api_token", "auth.jwt.secret", "etcd.password"] {
         let line = format!("{key} = \"[redacted]\"  # {}", file.as_str());
         assert!(good.stdout.lines().any(|each| each == line), "{line}\n{}", good.stdout);
     }
 
     let bad = ConfigFile::new(&format!(
         "[auth.jwt]\nalgorithm = \"RS256\"\nsecert = {SECRET:?}\nsecret = [{SECRET:?}]\n\
+         [admin]\napi_token = \"hunter2\"\n\
          [etcd]\npassword = 2222222222\nendpoints = [\"http://root:{SECRET}@etcd\"]\n",
     ));
     let password = ("GAME_REALTIME__ETCD__PASSWROD", SECRET);
@@ -242,6 +244,7 @@ fn secrets_are_never_printed() {
             assert!(!text.contains("hunter2") && !text.contains("2222222222"), "{text}");
         }
         assert!(bad.stderr.contains("auth.jwt.secert: unknown key"), "{}", bad.stderr);
+        assert!(bad.stderr.contains("admin.api_token: must have at least 32"), "{}", bad.stderr);
         assert!(bad.stderr.contains("etcd.password: must be a string"), "{}", bad.stderr);
     }
 }

@@ -55,6 +55,7 @@ enum Command {
         answer: oneshot::Sender<Advance>,
     },
     Leave(ConnectionId),
+    Kick(Vec<ConnectionId>),
     CloseAll(CloseReason),
     CloseSome {
         most: usize,
@@ -189,7 +190,7 @@ impl DeliveryHandle {
             })
             .await?;
             match joined.await.map_err(|_| DeliveryGone)? {
-                at @ Joined::At { .. } => return Ok(at),
+                joined @ (Joined::At { .. } | Joined::Kicked) => return Ok(joined),
                 Joined::Ahead if Instant::now() < deadline => tokio::time::sleep(AHEAD_RETRY).await,
                 // The store never gave that cursor out.
                 Joined::Ahead if self.has_caught_up(begun) => resume = Resume::Malformed,
@@ -210,6 +211,14 @@ impl DeliveryHandle {
     pub async fn leave(&self, id: ConnectionId) {
         // If the task is gone, so are its members.
         self.send(Command::Leave(id)).await.ok();
+    }
+
+    /// Ends connections for good, whether they have joined yet or not.
+    ///
+    /// # Errors
+    /// [`DeliveryGone`] when the node is going down.
+    pub async fn kick(&self, ids: Vec<ConnectionId>) -> Result<(), DeliveryGone> {
+        self.send(Command::Kick(ids)).await
     }
 
     /// Ends every connection.
@@ -389,6 +398,7 @@ impl Task {
                 answer.send(delivery.advance(id, limit)).ok();
             }
             Command::Leave(id) => delivery.leave(id),
+            Command::Kick(ids) => ids.into_iter().for_each(|id| delivery.kick(id)),
             Command::CloseAll(reason) => delivery.close_all(reason),
             Command::CloseSome { most, reason, answer } => {
                 answer.send(delivery.close_some(most, reason)).ok();

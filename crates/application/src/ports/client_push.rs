@@ -69,6 +69,8 @@ pub enum CloseReason {
     Abuse,
     /// A bug of ours. It may return with its cursor.
     Internal,
+    /// An operator ended it. It should stay away.
+    Kicked,
 }
 
 impl CloseReason {
@@ -85,6 +87,7 @@ impl CloseReason {
             Self::TokenExpired => "token_expired",
             Self::Abuse => "abuse",
             Self::Internal => "internal",
+            Self::Kicked => "kicked",
         }
     }
 
@@ -92,8 +95,24 @@ impl CloseReason {
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
-            Self::TokenExpired | Self::Abuse => true,
+            Self::TokenExpired | Self::Abuse | Self::Kicked => true,
             Self::Drain
+            | Self::SlowConsumer
+            | Self::HistoryLost
+            | Self::Isolated
+            | Self::Behind
+            | Self::Unregistered
+            | Self::Internal => false,
+        }
+    }
+
+    /// Whether it is about this connection alone: others over the same transport stay.
+    #[must_use]
+    pub const fn spares_others(self) -> bool {
+        match self {
+            Self::TokenExpired | Self::Kicked => true,
+            Self::Abuse
+            | Self::Drain
             | Self::SlowConsumer
             | Self::HistoryLost
             | Self::Isolated

@@ -33,6 +33,9 @@ pub trait ConnectionRepository: Send + Sync {
 
     /// The connections of a namespace on all nodes, by ascending id, at most `limit`, after `after`.
     ///
+    /// MUST show the registry at one moment, so that fewer than `limit` are all that are left; and
+    /// MUST read on the order of `limit` records, however many are registered.
+    ///
     /// # Errors
     /// MUST return [`StoreError`] if the store cannot answer in time.
     async fn list_by_namespace(
@@ -42,13 +45,15 @@ pub trait ConnectionRepository: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError>;
 
-    /// The connections of a player on all nodes, by ascending id, at most `limit`.
+    /// The connections of a player on all nodes, as
+    /// [`list_by_namespace`](Self::list_by_namespace) lists those of a namespace.
     ///
     /// # Errors
     /// MUST return [`StoreError`] if the store cannot answer in time.
     async fn list_by_user(
         &self,
         user_id: &UserId,
+        after: Option<ConnectionId>,
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError>;
 }

@@ -1,7 +1,7 @@
 //! The port to the event log: append and list.
 
 use async_trait::async_trait;
-use game_realtime_domain::{Cursor, EventId, EventType, Timestamp};
+use game_realtime_domain::{Cursor, Epoch, EventId, EventType, Timestamp};
 
 use super::StoreError;
 use crate::record::{NewEvent, PositionedEvent};
@@ -36,11 +36,16 @@ pub trait EventRepository: Send + Sync {
     ///
     /// # Errors
     /// MUST return [`StoreError`] if the store cannot answer in time.
-    async fn list(
-        &self,
-        event_type: EventType,
-        limit: usize,
-    ) -> Result<Vec<PositionedEvent>, StoreError>;
+    async fn list(&self, event_type: EventType, limit: usize) -> Result<Listing, StoreError>;
+}
+
+/// Some events of a type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The history that their positions belong to.
+    pub epoch: Epoch,
+    /// The events, newest first.
+    pub events: Vec<PositionedEvent>,
 }
 
 /// A committed event, as its sender learns of it.

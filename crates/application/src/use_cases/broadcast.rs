@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use game_realtime_domain::{self as domain, BroadcastCommand, Connection};
+use game_realtime_domain::{self as domain, Author, BroadcastCommand};
 use garde::Valid;
 
 use super::{PublishError, Publisher};
@@ -26,10 +26,10 @@ impl Broadcast {
     /// [`PublishError`]; after [`PublishError::Store`] it may have been committed.
     pub async fn execute(
         &self,
-        sender: &Connection,
+        author: Author<'_>,
         command: Valid<BroadcastCommand>,
     ) -> Result<Appended, PublishError> {
         let BroadcastCommand { message, request_id } = command.into_inner();
-        self.publisher.publish(sender, domain::Broadcast { message }, request_id).await
+        self.publisher.publish(author, domain::Broadcast { message }, request_id).await
     }
 }

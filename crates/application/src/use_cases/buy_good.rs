@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use game_realtime_domain::{self as domain, BuyGoodCommand, Connection};
+use game_realtime_domain::{self as domain, Author, BuyGoodCommand};
 use garde::Valid;
 
 use super::{PublishError, Publisher};
@@ -20,17 +20,17 @@ impl BuyGood {
         Self { publisher }
     }
 
-    /// Commits the purchase. A purchase has a buyer: a guest's is forbidden, whatever its
-    /// namespace may send.
+    /// Commits the purchase. A purchase has a buyer: a guest's is forbidden, and the system's,
+    /// whatever a namespace may send.
     ///
     /// # Errors
     /// [`PublishError`]; after [`PublishError::Store`] it may have been committed.
     pub async fn execute(
         &self,
-        buyer: &Connection,
+        buyer: Author<'_>,
         command: Valid<BuyGoodCommand>,
     ) -> Result<Appended, PublishError> {
-        if buyer.user_id.is_none() {
+        if buyer.user_id().is_none() {
             return Err(PublishError::Forbidden);
         }
         let BuyGoodCommand { good_id, count, request_id } = command.into_inner();

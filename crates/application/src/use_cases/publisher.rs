@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use game_realtime_domain::{
-    Connection, Event, EventId, EventType, Namespace, Payload, RequestId, Sender,
-};
+use game_realtime_domain::{Author, Event, EventId, EventType, Namespace, Payload, RequestId};
 
 use tracing::debug;
 
@@ -25,15 +23,19 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    fn allows(&self, namespace: Namespace, event_type: EventType) -> bool {
-        match namespace {
-            Namespace::Private => self.private.contains(&event_type),
-            Namespace::Guest => self.guest.contains(&event_type),
+    /// Whoever speaks for a player may do what the player may. The system is no client.
+    fn allows(&self, author: Author<'_>, event_type: EventType) -> bool {
+        match author {
+            Author::System(_) => true,
+            Author::Connection(_) | Author::User(_) => match author.namespace() {
+                Namespace::Private => self.private.contains(&event_type),
+                Namespace::Guest => self.guest.contains(&event_type),
+            },
         }
     }
 }
 
-/// Publishes events on behalf of connections.
+/// Publishes events, whoever they are from.
 pub struct Publisher {
     repository: Arc<dyn EventRepository>,
     clock: Arc<dyn Clock>,
@@ -45,7 +47,7 @@ pub struct Publisher {
 /// An event was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// This namespace, or this connection, may not send this event.
+    /// This namespace, or this author, may not send this event.
     #[error("this namespace may not send this event")]
     Forbidden,
     /// The sender has sent too many of these lately.
@@ -74,18 +76,18 @@ impl Publisher {
         Self { repository, clock, ids, allowed, budgets }
     }
 
-    /// Commits an event, if its sender's namespace may send it and its budget allows it.
+    /// Commits an event, if its author may send it and has the budget for it.
     pub(super) async fn publish<P: Payload>(
         &self,
-        sender: &Connection,
+        author: Author<'_>,
         payload: P,
         request_id: Option<RequestId>,
     ) -> Result<Appended, PublishError> {
-        if !self.allowed.allows(sender.namespace, P::TYPE) {
+        if !self.allowed.allows(author, P::TYPE) {
             return Err(PublishError::Forbidden);
         }
-        let from = Sender::of(sender);
-        if !self.budgets.take(&from, P::TYPE) {
+        let sender = author.sender();
+        if !self.budgets.take(&sender, P::TYPE) {
             Refusal::UserRate.count();
             return Err(PublishError::RateLimited);
         }
@@ -93,8 +95,8 @@ impl Publisher {
         let created_at = self.clock.now();
         let event = Event {
             id: EventId(self.ids.next(created_at)),
-            namespace: sender.namespace,
-            sender: from,
+            namespace: author.namespace(),
+            sender,
             created_at,
             payload,
         };
@@ -105,12 +107,13 @@ impl Publisher {
             span.set("event.type", P::TYPE.as_str());
         }
         debug!(
-            connection.id = %sender.id,
+            connection.id = %event.event.sender.connection_id,
             event.id = %event.event.id.0,
             event.r#type = P::TYPE.as_str(),
             request.id = event.receipt.as_ref().map(|receipt| receipt.request_id.as_str()),
             "event on its way to the store"
         );
+        let connection_id = event.event.sender.connection_id;
         let appended =
             span.scope(self.repository.append(event)).await.map_err(|error| match error {
                 AppendError::IdempotencyConflict => PublishError::IdempotencyConflict,
@@ -121,7 +124,7 @@ impl Publisher {
             })?;
         span.set("event.duplicate", appended.duplicate);
         debug!(
-            connection.id = %sender.id,
+            connection.id = %connection_id,
             event.id = %appended.event_id.0,
             duplicate = appended.duplicate,
             "event committed"

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use game_realtime_domain::{self as domain, Connection, SendMessageCommand};
+use game_realtime_domain::{self as domain, Author, SendMessageCommand};
 use garde::Valid;
 
 use super::{PublishError, Publisher};
@@ -26,11 +26,11 @@ impl SendMessage {
     /// [`PublishError`]; after [`PublishError::Store`] it may have been committed.
     pub async fn execute(
         &self,
-        sender: &Connection,
+        author: Author<'_>,
         command: Valid<SendMessageCommand>,
     ) -> Result<Appended, PublishError> {
         let SendMessageCommand { target_user_id, text, request_id } = command.into_inner();
         let payload = domain::SendMessage { target_user_id, text };
-        self.publisher.publish(sender, payload, request_id).await
+        self.publisher.publish(author, payload, request_id).await
     }
 }

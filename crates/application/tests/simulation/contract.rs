@@ -32,8 +32,9 @@ async fn stores() -> Stores {
     Stores {
         events: Arc::clone(&link) as _,
         feed: Arc::new(Feed(Arc::clone(&link))),
-        connections: link,
         health: Arc::new(Healthy),
+        kicks: Arc::clone(&link) as _,
+        connections: link,
         guard: Box::new(()),
     }
 }

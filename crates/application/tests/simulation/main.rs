@@ -39,7 +39,7 @@ use tally::Tally;
 const SCHEDULES: u64 = 1000;
 
 /// What has to happen in a hundred schedules, at least: a simulation of nothing proves nothing.
-const HAPPENS: [(&str, u64); 25] = [
+const HAPPENS: [(&str, u64); 28] = [
     ("events committed", 8000),
     ("events received", 15_000),
     ("events to replay", 5000),
@@ -65,6 +65,9 @@ const HAPPENS: [(&str, u64); 25] = [
     ("events lost for a node", 1),
     ("pushes refused by a full buffer", 2000),
     ("slow_consumer", 5),
+    ("kicks ordered", 20),
+    ("kicked", 20),
+    ("joins of the kicked", 1),
 ];
 
 fn number_from_environment(name: &str) -> Option<u64> {

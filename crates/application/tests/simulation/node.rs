@@ -13,7 +13,7 @@ use game_realtime_application::{
     limits::{Admission, EventBudgets, EventRates},
     panics::Watchdog,
     ports::{CloseReason, EventFeed},
-    start_delivery_seeded,
+    start_delivery_seeded, start_kicks,
     trace::Traces,
     use_cases::{Allowed, Broadcast, BuyGood, Connect, Disconnect, Publisher, SendMessage},
 };
@@ -74,6 +74,9 @@ impl Node {
             stop.clone(),
             &Watchdog::new(),
         );
+        let watchdog = Watchdog::new();
+        let tasks = TaskTracker::new();
+        start_kicks(Arc::clone(&link) as _, delivery.clone(), &tasks, stop.clone(), &watchdog);
         let publisher = Arc::new(Publisher::new(
             Arc::clone(&link) as _,
             Arc::clone(&clock) as _,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use game_realtime_application::{ports::Appended, use_cases::PublishError};
 use game_realtime_domain::{
-    BroadcastCommand, BuyGoodCommand, CommandLimits, Connection, RequestId, SendMessageCommand,
-    UserId,
+    Author, BroadcastCommand, BuyGoodCommand, CommandLimits, Connection, RequestId,
+    SendMessageCommand, UserId,
 };
 use garde::{Unvalidated, Valid, Validate};
 
@@ -38,19 +38,20 @@ impl Request {
     ) -> Result<Appended, PublishError> {
         let text = self.text.clone();
         let request_id = self.request_id.clone().map(|id| RequestId::try_from(id).unwrap());
+        let author = Author::Connection(sender);
         match &self.kind {
             Kind::Broadcast => {
                 let command = BroadcastCommand { message: text, request_id };
-                node.broadcast.execute(sender, valid(command)).await
+                node.broadcast.execute(author, valid(command)).await
             }
             Kind::SendMessage(target) => {
                 let target_user_id = target.clone();
                 let command = SendMessageCommand { target_user_id, text, request_id };
-                node.send_message.execute(sender, valid(command)).await
+                node.send_message.execute(author, valid(command)).await
             }
             Kind::BuyGood => {
                 let command = BuyGoodCommand { good_id: text, count: 1, request_id };
-                node.buy_good.execute(sender, valid(command)).await
+                node.buy_good.execute(author, valid(command)).await
             }
         }
     }

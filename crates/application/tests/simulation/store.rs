@@ -15,7 +15,7 @@ use game_realtime_application::{
     ports::{AppendError, Appended, StoreError},
 };
 use game_realtime_domain::{
-    Connection, ConnectionId, Cursor, Epoch, NodeId, Position, RequestId, UserId,
+    Connection, ConnectionId, Cursor, Epoch, NodeId, Position, Recipient, RequestId, UserId,
 };
 use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
@@ -46,6 +46,8 @@ pub(crate) struct State {
     pub(crate) pruned: usize,
     receipts: HashMap<(Scope, RequestId), (Uuid, usize)>,
     pub(crate) registry: BTreeMap<ConnectionId, Connection>,
+    /// Whose connections are to be ended, and when that was ordered.
+    pub(crate) orders: Vec<(Recipient, u64)>,
 }
 
 impl Store {
@@ -57,6 +59,7 @@ impl Store {
             pruned: 0,
             receipts: HashMap::new(),
             registry: BTreeMap::new(),
+            orders: Vec::new(),
         };
         Self { started, state: Mutex::new(state), changed: Notify::new() }
     }
@@ -144,8 +147,18 @@ impl Transaction<'_> {
         })
     }
 
-    pub(crate) fn register(&mut self, connection: &Connection) {
+    /// Orders that connections be ended. Returns how many there are.
+    pub(crate) fn order(&mut self, target: &Recipient) -> u64 {
+        let revision = self.state.revision;
+        self.state.orders.push((target.clone(), revision));
+        let concerned = self.state.registry.values().filter(|it| target.is(it)).count();
+        u64::try_from(concerned).unwrap()
+    }
+
+    /// Returns since when it is registered.
+    pub(crate) fn register(&mut self, connection: &Connection) -> u64 {
         self.state.registry.insert(connection.id, connection.clone());
+        self.state.revision
     }
 
     pub(crate) fn unregister(&mut self, id: ConnectionId) {

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use game_realtime_application::ports::KickOrders;
+use game_realtime_domain::Recipient;
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    client::user,
     node::Node,
     world::{World, note},
 };
@@ -21,7 +24,7 @@ pub(crate) async fn run(world: &Arc<World>) {
         }
         let node = Arc::clone(random.pick(&nodes));
         let world = Arc::clone(world);
-        match random.below(10) {
+        match random.below(11) {
             0 => {
                 world.tally.count("nodes died");
                 node.crash();
@@ -64,11 +67,31 @@ pub(crate) async fn run(world: &Arc<World>) {
                 world.tally.count("histories pruned");
                 note!(world, "{pruned} events are let go of");
             }
+            9 => {
+                let target = match world.validator.some_connection(&random) {
+                    Some(id) if random.chance(30) => Recipient::Connection(id),
+                    Some(_) | None => Recipient::User(user(random.below(world.plan.users))),
+                };
+                tokio::spawn(async move { kick(&world, &node, target).await });
+            }
             _ => {
                 world.tally.count("clocks set");
                 node.clock.jump(&random);
             }
         }
+    }
+}
+
+/// An operator ends connections.
+async fn kick(world: &World, node: &Node, target: Recipient) {
+    note!(world, "{target:?} is to be kicked, by {}", node.id);
+    let number = world.validator.ordering(target.clone());
+    match node.stop.run_until_cancelled(node.link.give(&target)).await {
+        Some(Ok(_)) => {
+            world.tally.count("kicks ordered");
+            world.validator.ordered(number);
+        }
+        Some(Err(_)) | None => world.tally.count("kicks without an answer"),
     }
 }
 

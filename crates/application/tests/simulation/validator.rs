@@ -1,6 +1,7 @@
 //! Holds what clients received and were told against what was committed.
 
 mod finally;
+mod kicks;
 
 use std::{
     collections::BTreeMap,
@@ -10,6 +11,7 @@ use std::{
 use game_realtime_application::{Recovery, Resume, ports::Appended};
 use game_realtime_domain::{Connection, ConnectionId, Cursor, Position};
 
+use self::kicks::Kicks;
 use crate::{client::Resumed, node::Node, push::Arrived, request::Request, world::World};
 
 #[derive(Default)]
@@ -17,6 +19,7 @@ pub(crate) struct Validator {
     connections: Mutex<BTreeMap<ConnectionId, Record>>,
     /// The first answer to each request, by its text.
     acknowledged: Mutex<BTreeMap<String, Acknowledged>>,
+    kicks: Kicks,
 }
 
 /// A connection as its client sees it.

@@ -145,7 +145,7 @@ async fn assert_exactly_once(after: i64, failing: i64, panics: bool) {
     }
     drop((store, events, feed, follower));
     let reopened = store_on(&path, &Trouble::new(false));
-    let listed = reopened.event_repository().list(EventType::Broadcast, 100).await.unwrap();
+    let listed = reopened.event_repository().list(EventType::Broadcast, 100).await.unwrap().events;
     assert_eq!(listed.iter().rev().map(|event| event.event.id).collect::<Vec<_>>(), ids);
 }
 
@@ -189,7 +189,7 @@ async fn a_store_that_cannot_write_is_unhealthy_until_it_can() {
     }
     let event = EventBuilder::from(&sender).broadcast("kept");
     let kept = store.event_repository().append(event).await.unwrap();
-    let listed = store.event_repository().list(EventType::Broadcast, 10).await.unwrap();
+    let listed = store.event_repository().list(EventType::Broadcast, 10).await.unwrap().events;
     assert_eq!(listed.first().map(|event| event.event.id), Some(kept.event_id));
 }
 

@@ -11,6 +11,7 @@ async fn stores() -> Stores {
         feed: store.feed(),
         connections: store.connections(),
         health: store.health(),
+        kicks: store.kicks(),
         guard: Box::new(store),
     }
 }

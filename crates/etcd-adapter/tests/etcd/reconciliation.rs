@@ -103,6 +103,6 @@ async fn a_slow_old_node_never_removes_the_record_of_a_newer_connection() {
     old.connections().delete(&before).await.expect("unregistered");
     until("the old node has looked", PATIENCE, || async { !raw.has(&stale).await }).await;
     assert!(raw.has(&taken_over).await);
-    let found = new.connections().list_by_user(&user_id("alice"), 10).await;
+    let found = new.connections().list_by_user(&user_id("alice"), None, 10).await;
     assert_eq!(found.expect("the registry is listed"), [after]);
 }

@@ -5,8 +5,9 @@ use std::{collections::HashMap, time::Duration};
 use futures_util::{StreamExt, stream};
 use game_realtime_application::ports::{Appended, EventRepository};
 use game_realtime_contract::{ConnectionBuilder, EventBuilder};
-use game_realtime_domain::EventType;
+use game_realtime_domain::{Connection, ConnectionId, EventType, Namespace};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::support::{shared_etcd, store};
 
@@ -61,6 +62,45 @@ async fn full_transactions_of_events_with_receipts_are_answered_one_by_one() {
     assert!(largest > 128, "{largest}: the test is about transactions beyond etcd's limit");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_thirty_thousand_connections_costs_what_one_of_three_hundred_does() {
+    const PAGE: usize = 50;
+    let store = store(&shared_etcd().await.endpoint());
+    let connections = store.connections();
+    // One every ten milliseconds, with ids as nodes make them: the time, then chance.
+    let connection = |number: u128| {
+        let id = ((1_795_000_000_000 + 10 * number) << 80)
+            | ConnectionBuilder::guest().build().id.0.as_u128() >> 48;
+        Connection { id: ConnectionId(Uuid::from_u128(id)), ..ConnectionBuilder::guest().build() }
+    };
+    let save = async |numbers: std::ops::Range<u128>| {
+        let saved = stream::iter(numbers).map(|number| {
+            let connections = &connections;
+            async move { connections.save(&connection(number)).await.expect("saved") }
+        });
+        saved.buffer_unordered(2000).collect::<Vec<()>>().await;
+    };
+    let after = connection(100).id;
+    let median_page = async || {
+        let mut times = Vec::new();
+        for _ in 0..21 {
+            let started = Instant::now();
+            let listed = connections.list_by_namespace(Namespace::Guest, Some(after), PAGE).await;
+            times.push(started.elapsed());
+            assert_eq!(listed.expect("listed").len(), PAGE);
+        }
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    save(0..300).await;
+    let among_few = median_page().await;
+    save(300..30_000).await;
+    let among_many = median_page().await;
+    println!("a page of {PAGE}: {among_few:?} of 300, {among_many:?} of 30000");
+    // Visiting every key would take ten times as long.
+    assert!(among_many < among_few * 4, "{among_few:?} {among_many:?}");
+}
+
 fn largest_transaction(appended: &[Appended]) -> usize {
     let mut sizes = HashMap::<u64, usize>::new();
     for it in appended {
@@ -84,7 +124,8 @@ async fn median_listing(events: &dyn EventRepository) -> Duration {
     let mut times = Vec::new();
     for _ in 0..21 {
         let started = Instant::now();
-        let listed = events.list(EventType::Broadcast, LISTED).await.expect("the log is listed");
+        let listed =
+            events.list(EventType::Broadcast, LISTED).await.expect("the log is listed").events;
         times.push(started.elapsed());
         assert_eq!(listed.len(), LISTED);
         assert!(listed.is_sorted_by(|newer, older| newer.position > older.position));
@@ -98,8 +139,8 @@ async fn the_newest_are_listed_first_even_of_those_committed_together() {
     let store = store(&shared_etcd().await.endpoint());
     let events = store.events();
     fill(&*events, 2000).await;
-    let all = events.list(EventType::Broadcast, 2000).await.expect("the log is listed");
-    let newest = events.list(EventType::Broadcast, LISTED).await.expect("the log is listed");
+    let all = events.list(EventType::Broadcast, 2000).await.expect("the log is listed").events;
+    let newest = events.list(EventType::Broadcast, LISTED).await.expect("the log is listed").events;
     let together = all.iter().filter(|event| event.position.revision == all[0].position.revision);
     assert!(together.count() > 2 * LISTED, "nothing is shown by transactions that are small");
     assert_eq!(newest, all[..LISTED]);

@@ -1,8 +1,7 @@
 //! The payload with which a client joins.
 
-use game_realtime_fuzz::{Broken, BrokenText, fuzz};
+use game_realtime_fuzz::{Broken, BrokenText, JSON_WORDS, fuzz};
 
-use super::packets::WORDS;
 use crate::namespaces::Presented;
 
 const PAYLOADS: BrokenText = Broken::text(
@@ -12,7 +11,7 @@ const PAYLOADS: BrokenText = Broken::text(
         r#"[{"token":"a"}]"#,
         "{}",
     ],
-    WORDS,
+    JSON_WORDS,
 );
 
 #[test]

@@ -1,45 +1,10 @@
 //! The data of an event packet.
 
-use game_realtime_fuzz::{Broken, BrokenText, fuzz};
+use game_realtime_fuzz::{Broken, BrokenText, JSON_WORDS, fuzz};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::decode::packet;
-
-pub(super) const WORDS: &[&str] = &[
-    "[",
-    "]",
-    "{",
-    "}",
-    ",",
-    ":",
-    "\"",
-    "\\",
-    "null",
-    "true",
-    "0",
-    "-1",
-    "1e999",
-    "1.5",
-    "\"a\"",
-    "{}",
-    "[]",
-    "\"message\"",
-    "\"request_id\"",
-    "\"extra\":1,",
-    "\"message\":\"x\",",
-    "\\ud800",
-    "\\u0000",
-    "\u{0}",
-    " ",
-    "\t",
-    "\n",
-    "é",
-    "\u{1F3AE}",
-    "\u{2028}",
-    "\"_placeholder\":true",
-    "18446744073709551616",
-];
 
 const PACKETS: BrokenText = Broken::text(
     &[
@@ -50,7 +15,7 @@ const PACKETS: BrokenText = Broken::text(
         r#"["name",1,2]"#,
         r#"[ "name" , [ { "a" : null } ] ]"#,
     ],
-    WORDS,
+    JSON_WORDS,
 );
 
 #[test]

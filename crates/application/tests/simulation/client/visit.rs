@@ -12,7 +12,7 @@ use std::{
 
 use game_realtime_application::{
     Joined, Resume,
-    ports::{Appended, ClientPush, Credentials},
+    ports::{Appended, ClientPush, CloseReason, Credentials},
     use_cases::PublishError,
 };
 use game_realtime_domain::Connection;
@@ -91,12 +91,14 @@ impl Client {
         let token = self.user.as_ref().map(ToString::to_string);
         let credentials = Credentials { token, ..Credentials::default() };
         let address = Ipv4Addr::LOCALHOST.into();
+        let begun = Instant::now();
         let connected = node.connect.execute(self.namespace, &credentials, address).await;
         let Ok(connected) = connected else {
             self.world.tally.count("connects refused");
             return None;
         };
         let connection = connected.connection;
+        self.world.validator.arrived(&connection, begun);
         note!(self.world, "client {} is {} on {}", self.number, connection.id, node.id);
         Some(Arc::new(Session {
             world: Arc::clone(&self.world),
@@ -134,6 +136,11 @@ impl Client {
             Ok(Joined::At { cursor, recovery }) => (cursor, recovery),
             Ok(Joined::Ahead) => {
                 world.tally.count("joins at a node that is behind");
+                return false;
+            }
+            Ok(Joined::Kicked) => {
+                world.tally.count("joins of the kicked");
+                world.validator.kicked(world, connection);
                 return false;
             }
             Err(_) if node.stop.is_cancelled() => return false,
@@ -174,8 +181,11 @@ impl Client {
             if let Some(reason) = session.push.closed() {
                 self.world.tally.count(reason.as_str());
                 note!(self.world, "{} is closed: {}", session.connection.id, reason.as_str());
-                if !session.node.link.told().lost && reason.as_str() == "history_lost" {
+                if !session.node.link.told().lost && reason == CloseReason::HistoryLost {
                     self.world.violated("history lost without a reason".into());
+                }
+                if reason == CloseReason::Kicked {
+                    self.world.validator.kicked(&self.world, &session.connection);
                 }
                 return;
             }

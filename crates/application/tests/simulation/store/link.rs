@@ -5,18 +5,21 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
 use game_realtime_application::{
-    NewEvent, PositionedEvent,
-    ports::{AppendError, Appended, ConnectionRepository, EventRepository, StoreError},
+    NewEvent,
+    ports::{
+        AppendError, Appended, ConnectionRepository, EventRepository, KickOrders, Listing,
+        StoreError,
+    },
 };
 use game_realtime_domain::{
-    Connection, ConnectionId, EventType, Namespace, NodeId, Position, UserId,
+    Connection, ConnectionId, EventType, Namespace, NodeId, Position, Recipient, UserId,
 };
 use tokio::{
     sync::{Notify, oneshot},
@@ -45,6 +48,8 @@ pub(crate) struct Link {
     breaks: AtomicU64,
     pub(super) lease_held: AtomicBool,
     pub(super) local: Mutex<Local>,
+    /// How many of the store's orders the node has heard.
+    heard_orders: AtomicUsize,
     pub(super) queue: Mutex<VecDeque<Queued>>,
     pub(super) queued: Notify,
     told: Mutex<Told>,
@@ -56,6 +61,8 @@ pub(crate) struct Link {
 #[derive(Default)]
 pub(super) struct Local {
     pub(super) live: BTreeMap<ConnectionId, Connection>,
+    /// When they were first registered.
+    pub(super) since: BTreeMap<ConnectionId, u64>,
     /// Alive, but lost from the registry.
     pub(super) unregistered: BTreeSet<ConnectionId>,
     /// Ended, but perhaps still registered.
@@ -81,6 +88,7 @@ impl Link {
             breaks: AtomicU64::new(0),
             lease_held: AtomicBool::new(true),
             local: Mutex::default(),
+            heard_orders: AtomicUsize::new(0),
             queue: Mutex::default(),
             queued: Notify::new(),
             failures: Mutex::default(),
@@ -188,9 +196,7 @@ impl Link {
     async fn written(&self, work: Work) -> Result<(), StoreError> {
         match timeout(REQUEST_TIMEOUT, self.write(work)).await {
             Ok(Ok(Answered::Done(true))) => Ok(()),
-            Ok(Ok(Answered::Done(false) | Answered::Appended(_)) | Err(_)) | Err(_) => {
-                Err(unavailable())
-            }
+            Ok(Ok(_) | Err(_)) | Err(_) => Err(unavailable()),
         }
     }
 }
@@ -200,20 +206,17 @@ impl EventRepository for Link {
     async fn append(&self, event: NewEvent) -> Result<Appended, AppendError> {
         match timeout(REQUEST_TIMEOUT, self.write(Work::Append(event))).await {
             Ok(Ok(Answered::Appended(appended))) => appended,
-            Ok(Ok(Answered::Done(_)) | Err(_)) | Err(_) => Err(unavailable().into()),
+            Ok(Ok(_) | Err(_)) | Err(_) => Err(unavailable().into()),
         }
     }
 
-    async fn list(
-        &self,
-        event_type: EventType,
-        limit: usize,
-    ) -> Result<Vec<PositionedEvent>, StoreError> {
+    async fn list(&self, event_type: EventType, limit: usize) -> Result<Listing, StoreError> {
         self.ask().await?;
         let state = self.world.store.state();
         let stored = state.log[state.pruned..].iter().rev().map(|entry| &entry.event);
         let of_type = stored.filter(|event| event.event.payload.event_type == event_type);
-        Ok(of_type.take(limit).cloned().collect())
+        let events = of_type.take(limit).cloned().collect();
+        Ok(Listing { epoch: state.epoch.clone(), events })
     }
 }
 
@@ -228,6 +231,7 @@ impl ConnectionRepository for Link {
         {
             let mut local = self.local.lock().unwrap();
             local.live.remove(&connection.id);
+            local.since.remove(&connection.id);
             local.unregistered.remove(&connection.id);
             local.leftovers.insert(connection.id, connection.clone());
         }
@@ -258,11 +262,55 @@ impl ConnectionRepository for Link {
     async fn list_by_user(
         &self,
         user_id: &UserId,
+        after: Option<ConnectionId>,
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError> {
         self.ask().await?;
         let state = self.world.store.state();
         let theirs = state.registry.values().filter(|c| c.user_id.as_ref() == Some(user_id));
-        Ok(theirs.take(limit).cloned().collect())
+        let rest = theirs.filter(|connection| after.is_none_or(|after| connection.id > after));
+        Ok(rest.take(limit).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl KickOrders for Link {
+    async fn give(&self, target: &Recipient) -> Result<u64, StoreError> {
+        match timeout(REQUEST_TIMEOUT, self.write(Work::Order(target.clone()))).await {
+            Ok(Ok(Answered::Ordered(concerned))) => Ok(concerned),
+            Ok(Ok(_) | Err(_)) | Err(_) => Err(unavailable()),
+        }
+    }
+
+    async fn next(&self) -> Vec<ConnectionId> {
+        loop {
+            // Made before anything is looked at, so that no change is missed.
+            let changed = self.world.store.changed.notified();
+            let heard = self.heard_orders.load(Ordering::Relaxed);
+            if !self.is_cut() && self.world.store.state().orders.len() > heard {
+                sleep(self.latency()).await;
+                if !self.is_cut() {
+                    return self.hear();
+                }
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Link {
+    /// The connections of this node that new orders concern.
+    fn hear(&self) -> Vec<ConnectionId> {
+        let state = self.world.store.state();
+        let heard = self.heard_orders.swap(state.orders.len(), Ordering::Relaxed);
+        let local = self.local.lock().unwrap();
+        let since = |connection: &Connection| local.since.get(&connection.id).copied();
+        let concerned = |connection: &Connection| {
+            let mut new = state.orders.iter().skip(heard);
+            new.any(|(target, at)| {
+                target.is(connection) && since(connection).is_some_and(|since| since < *at)
+            })
+        };
+        local.live.values().filter(|it| concerned(it)).map(|connection| connection.id).collect()
     }
 }

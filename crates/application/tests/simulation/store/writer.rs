@@ -7,7 +7,7 @@ use game_realtime_application::{
     NewEvent,
     ports::{AppendError, Appended},
 };
-use game_realtime_domain::{Connection, ConnectionId};
+use game_realtime_domain::{Connection, ConnectionId, Recipient};
 use tokio::{
     sync::oneshot,
     time::{sleep, timeout},
@@ -21,6 +21,7 @@ pub(super) enum Work {
     Append(NewEvent),
     Register(Connection),
     Unregister(ConnectionId),
+    Order(Recipient),
 }
 
 /// What becomes of it.
@@ -28,6 +29,8 @@ pub(super) enum Answered {
     Appended(Result<Appended, AppendError>),
     /// Whether it was done.
     Done(bool),
+    /// How many connections are to be ended.
+    Ordered(u64),
 }
 
 /// Work that waits for its turn.
@@ -98,9 +101,11 @@ impl Link {
                 Work::Append(event) => Answered::Appended(transaction.append(&event)),
                 Work::Register(connection) => {
                     // What has ended meanwhile stays away, however late this arrives.
-                    let live = self.local.lock().unwrap().live.contains_key(&connection.id);
+                    let mut local = self.local.lock().unwrap();
+                    let live = local.live.contains_key(&connection.id);
                     if held && live {
-                        transaction.register(&connection);
+                        let since = transaction.register(&connection);
+                        local.since.entry(connection.id).or_insert(since);
                     }
                     Answered::Done(held && live)
                 }
@@ -108,6 +113,7 @@ impl Link {
                     transaction.unregister(id);
                     Answered::Done(true)
                 }
+                Work::Order(target) => Answered::Ordered(transaction.order(&target)),
             });
         }
         answers

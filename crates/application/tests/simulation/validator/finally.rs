@@ -14,6 +14,7 @@ impl Validator {
         self.check_deliveries(world);
         self.check_log(world);
         self.check_order(world);
+        self.check_kicks(world);
         self.check_registry(world, node).await;
     }
 

@@ -1,21 +1,18 @@
-//! From a decoded packet to the use case it names, and back to the answer.
+//! From what was sent to the use case it names, and back to the answer.
 
 use std::str::FromStr;
 
-use game_realtime_application::{
+use game_realtime_domain::{Author, CommandLimits, EventType};
+use serde_json::value::RawValue;
+use tracing::warn;
+
+use super::{Answer, ErrorCode, Failure, FieldFault, command};
+use crate::{
     ports::Appended,
     use_cases::{Broadcast, BuyGood, PublishError, SendMessage},
 };
-use game_realtime_domain::{CommandLimits, Connection, EventType};
-use tracing::warn;
 
-use crate::{
-    decode,
-    error_code::{ErrorCode, Failure, FieldFault},
-    wire::Answer,
-};
-
-/// The use cases that clients reach by sending an event.
+/// The use cases that are reached by sending an event.
 pub struct Events {
     /// `core.game.state.broadcast`
     pub broadcast: Broadcast,
@@ -33,26 +30,31 @@ enum EventError {
 }
 
 impl Events {
-    /// Carries out what a packet asks for.
-    pub(crate) async fn execute(&self, sender: &Connection, packet: &decode::Packet<'_>) -> Answer {
-        let Ok(event_type) = EventType::from_str(&packet.name) else {
-            count("unknown", ErrorCode::Forbidden.as_str());
+    /// Carries out an event, by its name and its one argument.
+    pub async fn execute(
+        &self,
+        author: Author<'_>,
+        name: &str,
+        argument: Option<&RawValue>,
+    ) -> Answer {
+        let Ok(event_type) = EventType::from_str(name) else {
+            count_event("unknown", ErrorCode::Forbidden.as_str());
             return Answer::Failed(Failure::of(ErrorCode::Forbidden));
         };
         let name = event_type.as_str();
-        match self.publish(sender, event_type, packet).await {
+        match self.publish(author, event_type, argument).await {
             Ok(appended) => {
-                count(name, if appended.duplicate { "duplicate" } else { "committed" });
+                count_event(name, if appended.duplicate { "duplicate" } else { "committed" });
                 Answer::Committed { event_type: name, appended }
             }
             Err(EventError::Faults(faults)) => {
-                count(name, ErrorCode::InvalidPayload.as_str());
+                count_event(name, ErrorCode::InvalidPayload.as_str());
                 Answer::Failed(Failure::invalid(faults))
             }
             Err(EventError::Publish(error)) => {
                 let code = ErrorCode::from(&error);
-                count(name, code.as_str());
-                report(sender, name, &error);
+                count_event(name, code.as_str());
+                report(author, name, &error);
                 Answer::Failed(Failure::of(code))
             }
         }
@@ -60,24 +62,23 @@ impl Events {
 
     async fn publish(
         &self,
-        sender: &Connection,
+        author: Author<'_>,
         event_type: EventType,
-        packet: &decode::Packet<'_>,
+        argument: Option<&RawValue>,
     ) -> Result<Appended, EventError> {
         let limits = &self.limits;
-        let argument = packet.argument;
         let published = match event_type {
             EventType::Broadcast => {
-                let command = decode::command(argument, limits).map_err(EventError::Faults)?;
-                self.broadcast.execute(sender, command).await
+                let command = command(argument, limits).map_err(EventError::Faults)?;
+                self.broadcast.execute(author, command).await
             }
             EventType::SendMessage => {
-                let command = decode::command(argument, limits).map_err(EventError::Faults)?;
-                self.send_message.execute(sender, command).await
+                let command = command(argument, limits).map_err(EventError::Faults)?;
+                self.send_message.execute(author, command).await
             }
             EventType::BuyGood => {
-                let command = decode::command(argument, limits).map_err(EventError::Faults)?;
-                self.buy_good.execute(sender, command).await
+                let command = command(argument, limits).map_err(EventError::Faults)?;
+                self.buy_good.execute(author, command).await
             }
         };
         published.map_err(EventError::Publish)
@@ -85,24 +86,25 @@ impl Events {
 }
 
 /// Counts an event that was answered without being carried out.
-pub(crate) fn count(event_type: &'static str, outcome: &'static str) {
+pub fn count_event(event_type: &'static str, outcome: &'static str) {
     metrics::counter!("game_realtime_events_total", "type" => event_type, "outcome" => outcome)
         .increment(1);
 }
 
-fn report(sender: &Connection, event_type: &str, error: &PublishError) {
+fn report(author: Author<'_>, event_type: &str, error: &PublishError) {
+    let connection_id = author.sender().connection_id;
     match error {
         PublishError::Forbidden | PublishError::RateLimited | PublishError::IdempotencyConflict => {
         }
         PublishError::Store(cause) => warn!(
-            connection.id = %sender.id,
+            connection.id = %connection_id,
             event.r#type = event_type,
             error = %error,
             cause = %cause.source,
             "event not committed"
         ),
         PublishError::Encode(_) => warn!(
-            connection.id = %sender.id,
+            connection.id = %connection_id,
             event.r#type = event_type,
             %error,
             "event not committed"

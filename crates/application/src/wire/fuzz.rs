@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use game_realtime_domain::{BroadcastCommand, BuyGoodCommand, CommandLimits, SendMessageCommand};
-use game_realtime_fuzz::{Broken, BrokenText, fuzz};
+use game_realtime_fuzz::{Broken, BrokenText, JSON_WORDS, fuzz};
 use garde::Validate;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde_json::{Value, value::RawValue};
 
-use super::packets::WORDS;
-use crate::decode::command;
+use super::command;
 
 const LIMITS: CommandLimits =
     CommandLimits { message_length: 20, text_length: 20, good_id_length: 10 };
@@ -21,21 +20,21 @@ const BROADCASTS: BrokenText = Broken::text(
         r#"{"request_id":null,"message":"\u00e9\n"}"#,
         r#"{ "message" : "12345678901234567890" }"#,
     ],
-    WORDS,
+    JSON_WORDS,
 );
 const MESSAGES: BrokenText = Broken::text(
     &[
         r#"{"target_user_id":"bob","text":"hello"}"#,
         r#"{"text":"hello","target_user_id":"al\"ice","request_id":"r"}"#,
     ],
-    WORDS,
+    JSON_WORDS,
 );
 const PURCHASES: BrokenText = Broken::text(
     &[
         r#"{"good_id":"sword","count":3}"#,
         r#"{"count":9007199254740991,"good_id":"1234567890","request_id":"r"}"#,
     ],
-    WORDS,
+    JSON_WORDS,
 );
 
 type Is = fn(&Value) -> bool;

@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 
-use game_realtime_application::{
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use crate::{
     ports::{StoreError, StoreErrorKind},
     use_cases::{ConnectError, PublishError},
 };
-use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 /// A code that clients can decide by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ErrorCode {
+pub enum ErrorCode {
     /// Not one JSON object, or a missing, unknown, mistyped or out-of-range field.
     InvalidPayload,
     /// No, bad or expired identity.
@@ -30,7 +31,9 @@ pub(crate) enum ErrorCode {
 }
 
 impl ErrorCode {
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// The name that clients read.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidPayload => "invalid_payload",
             Self::Unauthenticated => "unauthenticated",
@@ -44,7 +47,8 @@ impl ErrorCode {
     }
 
     /// Whether the same request may succeed later.
-    pub(crate) const fn retryable(self) -> bool {
+    #[must_use]
+    pub const fn retryable(self) -> bool {
         match self {
             Self::InvalidPayload
             | Self::Unauthenticated
@@ -72,30 +76,34 @@ impl ErrorCode {
 
 /// What is wrong with one field of a payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct FieldFault {
+pub struct FieldFault {
     /// The field; empty for the payload as a whole.
-    pub(crate) path: String,
+    pub path: String,
     /// What is wrong.
-    pub(crate) message: String,
+    pub message: String,
 }
 
 /// A failure as a client sees it. Never carries a cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) code: ErrorCode,
-    pub(crate) message: Cow<'static, str>,
+pub struct Failure {
+    /// What a client decides by.
+    pub code: ErrorCode,
+    /// What a person reads.
+    pub message: Cow<'static, str>,
     /// Only for an invalid payload.
-    pub(crate) fields: Option<Vec<FieldFault>>,
+    pub fields: Option<Vec<FieldFault>>,
 }
 
 impl Failure {
     /// The failure that a code stands for.
-    pub(crate) fn of(code: ErrorCode) -> Self {
+    #[must_use]
+    pub fn of(code: ErrorCode) -> Self {
         Self { code, message: code.message().into(), fields: None }
     }
 
     /// A payload with faults.
-    pub(crate) fn invalid(fields: Vec<FieldFault>) -> Self {
+    #[must_use]
+    pub fn invalid(fields: Vec<FieldFault>) -> Self {
         Self { fields: Some(fields), ..Self::of(ErrorCode::InvalidPayload) }
     }
 }
