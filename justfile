@@ -63,7 +63,8 @@ hostile *scenarios:
 # Give every decoder so many inputs that are nearly right, and list how many got through.
 fuzz inputs="1000000" *targets:
     FUZZ_INPUTS={{ inputs }} cargo test --profile fuzz --lib \
-        -p game-realtime-domain -p game-realtime-socketio-adapter -p game-realtime-etcd-adapter \
+        -p game-realtime-domain -p game-realtime-application -p game-realtime-socketio-adapter \
+        -p game-realtime-etcd-adapter \
         -p game-realtime-embedded-adapter -p game-realtime-identity-adapter -p game-realtime --bins \
         -- fuzz:: --nocapture --test-threads 2 {{ targets }}
 
