@@ -350,7 +350,7 @@ fn who_is_kicked_goes_for_good_whether_it_has_joined_yet_or_not() {
     let mut delivery = Delivery::new(empty_history(), PLENTY, NOW);
     let member = Arc::new(Client::default());
     *member.room.lock().unwrap() = 10;
-    let mut join = |delivery: &mut Delivery, number: u128| {
+    let join = |delivery: &mut Delivery, number: u128| {
         delivery.join(connection(number), Arc::clone(&member) as _, &Resume::Fresh)
     };
     let id = |number: u128| connection(number).id;

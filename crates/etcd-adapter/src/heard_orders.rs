@@ -32,9 +32,9 @@ impl HeardOrders {
     }
 
     /// Takes all orders there are.
-    pub(crate) fn replace(&self, orders: Orders) {
-        self.lock().clone_from(&orders);
-        self.name(&orders);
+    pub(crate) fn replace(&self, orders: &Orders) {
+        self.lock().clone_from(orders);
+        self.name(orders);
     }
 
     /// Takes new orders.

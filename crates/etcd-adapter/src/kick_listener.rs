@@ -57,7 +57,7 @@ impl KickListener {
         let response =
             self.cluster.kv(|mut kv| async move { kv.get(from, Some(options)).await }).await?;
         let orders = response.kvs().iter().filter_map(|pair| self.order(pair));
-        self.heard.replace(orders.collect());
+        self.heard.replace(&orders.collect());
         Ok(revision(response.header()))
     }
 
