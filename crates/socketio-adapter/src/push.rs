@@ -103,6 +103,13 @@ impl ConnectionPush {
         self.closing.get().copied()
     }
 
+    /// Why the connection has ended, if the client did not end it: the transport gives up by itself on a
+    /// client that does not read, and may be the first to do so.
+    pub(crate) fn ended(&self) -> Option<CloseReason> {
+        let gave_up = || self.engine.transport().is_some_and(|transport| transport.gave_up());
+        self.closing().or_else(|| gave_up().then_some(CloseReason::SlowConsumer))
+    }
+
     /// Answers an event: calls the client's callback, or emits an error if it gave none.
     ///
     /// # Errors

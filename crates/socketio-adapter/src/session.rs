@@ -305,7 +305,7 @@ impl Session {
             return;
         }
         let namespace = self.connection.namespace.as_str();
-        let closing = self.push.closing();
+        let closing = self.push.ended();
         let reason = closing.map_or_else(|| reason_name(reason), CloseReason::as_str);
         metrics::gauge!("game_realtime_connections", "namespace" => namespace).decrement(1.0);
         metrics::counter!(

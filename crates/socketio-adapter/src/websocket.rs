@@ -77,6 +77,8 @@ struct Outgoing {
     /// The library's writer, while it waits for room.
     library: Option<Waker>,
     state: State,
+    /// Closed because the client took nothing for too long.
+    gave_up: bool,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -216,6 +218,11 @@ impl Transport {
         self.close(&mut outgoing);
     }
 
+    /// Whether it was closed because the client took nothing for too long.
+    pub(crate) fn gave_up(&self) -> bool {
+        self.lock().gave_up
+    }
+
     /// Stops reading from the client, or goes on.
     pub(crate) fn pause_reading(&self, paused: bool) {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -272,6 +279,7 @@ impl Transport {
         loop {
             let writable = timeout(self.write_timeout, self.tcp.writable()).await;
             let mut outgoing = self.lock();
+            outgoing.gave_up |= writable.is_err();
             if !matches!(writable, Ok(Ok(()))) {
                 self.close(&mut outgoing);
             }
@@ -293,7 +301,10 @@ impl Transport {
             match write_vectored(&self.tcp, &outgoing.queue) {
                 Ok(written) => outgoing.consume(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => self.close(outgoing),
+                Err(error) => {
+                    outgoing.note(&error);
+                    self.close(outgoing);
+                }
             }
         }
         // An idle connection keeps no room for a queue.
@@ -379,6 +390,11 @@ impl Transport {
 }
 
 impl Outgoing {
+    /// The system, too, gives up on a client that takes nothing (`TCP_USER_TIMEOUT`).
+    fn note(&mut self, error: &io::Error) {
+        self.gave_up |= error.kind() == io::ErrorKind::TimedOut;
+    }
+
     fn queue(&mut self, frame: Bytes) {
         self.waiting += frame.len();
         self.queue.push_back(frame);

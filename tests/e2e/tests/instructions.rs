@@ -27,6 +27,9 @@ use game_realtime_e2e::{
 
 /// A figure that has grown by more than this fails the test.
 const TOLERANCE: f64 = 1.05;
+/// What else a node does meanwhile comes on top, and more of it on a slow machine: the least of so many
+/// runs counts.
+const ATTEMPTS: usize = 3;
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/instructions.baseline");
 
 /// What is measured, each done a number of times against a fresh server.
@@ -42,7 +45,7 @@ enum Work {
     Resume,
 }
 
-const LISTENERS: u32 = 400;
+const LISTENERS: u32 = 200;
 const MISSED: u32 = 500;
 
 impl Work {
@@ -116,9 +119,10 @@ async fn count(work: Work, times: u32) -> f64 {
     let directory = env::var_os("INSTRUCTIONS_PROFILES").map(PathBuf::from);
     let directory = directory.unwrap_or_else(|| temporary.path().to_owned());
     let file = directory.join(format!("{work:?}-{times}.callgrind"));
-    // No ping comes in between, and no line is logged for a client more or less.
+    // The first ping need not be answered, no other comes, and no line is logged for a client more or less.
     let settings = Settings::new(&Store::Memory)
         .with("limits.ping_interval", "10m")
+        .with("limits.ping_timeout", "10m")
         .with("log.level", "warn")
         .with_counted_instructions(&file);
     let server = Server::start(&settings).await;
@@ -139,8 +143,8 @@ async fn cost(work: Work, (little, much): (u32, u32), pieces: u32) -> f64 {
     (more - less) / f64::from((much - little) * pieces)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_hot_path_has_become_dearer() {
+/// What everything costs, in one run.
+async fn measure() -> BTreeMap<&'static str, f64> {
     let event = cost(Work::Buy, (50, 250), 1).await;
     let broadcast = cost(Work::Broadcast, (5, 25), 1).await;
     let measured = BTreeMap::from([
@@ -152,6 +156,30 @@ async fn no_hot_path_has_become_dearer() {
     for (name, cost) in &measured {
         println!("{name}: {cost:.0} instructions");
     }
+    measured
+}
+
+fn baseline() -> BTreeMap<String, f64> {
+    let baseline = fs::read_to_string(BASELINE).expect("the baseline can be read");
+    let lines = baseline.lines().filter_map(|line| line.split_once(": "));
+    lines.map(|(name, cost)| (name.to_owned(), cost.parse().expect("a number"))).collect()
+}
+
+/// Which figures have grown too much.
+fn dearer(measured: &BTreeMap<&str, f64>, baseline: &BTreeMap<String, f64>) -> Vec<String> {
+    let before = |name: &str| *baseline.get(name).expect("every figure has a baseline");
+    measured
+        .iter()
+        .filter(|(name, cost)| **cost / before(name) > TOLERANCE)
+        .map(|(name, cost)| {
+            format!("{name}: {cost:.0} instead of {:.0} instructions", before(name))
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_hot_path_has_become_dearer() {
+    let mut measured = measure().await;
     if env::var_os("INSTRUCTIONS_UPDATE").is_some() {
         let lines = measured.iter().fold(String::new(), |mut lines, (name, cost)| {
             writeln!(lines, "{name}: {cost:.0}").expect("text can be written to");
@@ -160,18 +188,15 @@ async fn no_hot_path_has_become_dearer() {
         fs::write(BASELINE, lines).expect("the baseline can be written");
         return;
     }
-    let baseline = fs::read_to_string(BASELINE).expect("the baseline can be read");
-    let baseline: BTreeMap<_, f64> = baseline
-        .lines()
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, cost)| (name, cost.parse().expect("a number")))
-        .collect();
-    let mut dearer = Vec::new();
-    for (name, cost) in &measured {
-        let before = baseline.get(name).expect("every figure has a baseline");
-        if cost / before > TOLERANCE {
-            dearer.push(format!("{name}: {cost:.0} instead of {before:.0} instructions"));
+    let baseline = baseline();
+    for _ in 1..ATTEMPTS {
+        if dearer(&measured, &baseline).is_empty() {
+            return;
+        }
+        for (name, again) in measure().await {
+            measured.entry(name).and_modify(|cost| *cost = cost.min(again));
         }
     }
+    let dearer = dearer(&measured, &baseline);
     assert!(dearer.is_empty(), "{dearer:#?}; if it has to be: INSTRUCTIONS_UPDATE=1");
 }

@@ -106,7 +106,10 @@ impl AsyncRead for WebSocketStream {
                 Ok(true) => return Poll::Ready(Ok(())),
                 Ok(false) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => {
+                    self.transport.lock().note(&error);
+                    return Poll::Ready(Err(error));
+                }
             }
         }
     }
