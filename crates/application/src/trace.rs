@@ -4,7 +4,7 @@
 //! along the way that its event takes: within a node by the task that carries it out
 //! ([`Span::scope`]), so that no use case has to know of it, and between nodes by the
 //! [`TraceContext`] that a store keeps with the event. Where spans go is a port,
-//! [`Tracer`](crate::ports::Tracer).
+//! [`Tracer`].
 //!
 //! Only sampled events have spans; for all others, and without a tracer, a [`Span`] is empty and
 //! what is done with it costs a comparison. A span says nothing but names, numbers and ids: there is
