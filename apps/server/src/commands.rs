@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use game_realtime_application::ports::Clock as _;
+use game_realtime_application::{panics::caught_now, ports::Clock as _};
 use tokio::runtime;
 
 use crate::{
@@ -62,9 +62,10 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
     telemetry::init(&loaded.config.log)?;
     panic_hook::install();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve::run(loaded));
+    let served = caught_now(|| runtime.block_on(serve::run(loaded)));
+    // In any case: the runtime's own end waits for blocking work without a limit.
     runtime.shutdown_timeout(BLOCKING_GRACE);
-    result
+    served?
 }
 
 /// Prints what was read even if it cannot be used: where a wrong value comes from is what one

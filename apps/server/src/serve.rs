@@ -41,14 +41,14 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let not_bound = |key: &str, error: &io::Error| {
         UsageError::from(settings.fault(key, format!("cannot listen: {error}")))
     };
-    let stop = stop_on_signal()?;
+    let watchdog = Watchdog::new();
+    let stop = stop_on_signal(&watchdog)?;
     let metrics = Metrics::install()?;
     let node_id = NodeId(UuidV7Generator.next(SystemClock.now()));
     let admin_listener =
         admin::bind(&config.admin).await.map_err(|error| not_bound("admin.port", &error))?;
     let admin_address = admin_listener.local_addr();
 
-    let watchdog = Watchdog::new();
     let export = wiring::start_export(&config, node_id)?;
     let traces = export.as_ref().map(OtlpExport::traces).unwrap_or_default();
     let store = Store::open(&config, node_id, &watchdog).await?;
@@ -125,13 +125,12 @@ async fn give_up(
 }
 
 /// A token that the first signal cancels. The second one ends the process at once.
-fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+fn stop_on_signal(watchdog: &Watchdog) -> anyhow::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let stop = CancellationToken::new();
     let first = stop.clone();
-    // Ends with the process.
-    tokio::spawn(async move {
+    let follow = async move {
         let mut signaled = async || {
             tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
@@ -144,7 +143,9 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
         let name = signaled().await;
         warn!(signal = name, "stopping at once");
         std::process::exit(1);
-    });
+    };
+    // Ends with the process.
+    tokio::spawn(watchdog.clone().watch("signals", follow));
     Ok(stop)
 }
 

@@ -13,7 +13,12 @@ use arc_swap::ArcSwap;
 use tokio::{task::spawn_blocking, time::sleep};
 use tracing::{info, warn};
 
-use crate::{Algorithm, Problem, key_set::KeySet};
+use game_realtime_application::panics::caught_now;
+
+use crate::{
+    Algorithm, Problem,
+    key_set::{KeySet, KeySetFault},
+};
 
 /// How often the file is looked at. It is not watched: a watch follows the file, not the name, and
 /// misses what replaces it (a rename over it, or the symbolic links of a Kubernetes volume).
@@ -147,7 +152,9 @@ fn load(path: &std::path::Path, algorithm: Algorithm) -> Result<KeySet, Problem>
         Ok(json)
     };
     let json = read().map_err(|error| Problem::Unreadable { path: path.to_path_buf(), error })?;
-    KeySet::parse(&json, algorithm)
+    // The file's author is trusted, the libraries that read it are not to end the following.
+    caught_now(|| KeySet::parse(&json, algorithm))
+        .unwrap_or(Err(KeySetFault::NotAKeySet))
         .map_err(|fault| Problem::BadKeySet { path: path.to_path_buf(), fault })
 }
 

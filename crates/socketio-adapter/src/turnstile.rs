@@ -12,7 +12,7 @@ pub(crate) struct Turnstile(Semaphore);
 /// A turn of all tasks that takes so long is felt by those who play.
 const BUSY: Duration = Duration::from_millis(2);
 /// How long the next one waits at most: a node that is never idle has to let clients in all the same.
-const LONGEST_WAIT: Duration = Duration::from_millis(10);
+const LONGEST_WAIT: Duration = Duration::from_micros(2500);
 
 impl Turnstile {
     pub(crate) fn new() -> Self {

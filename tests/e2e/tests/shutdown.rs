@@ -136,11 +136,11 @@ async fn clients_are_sent_away_a_few_at_a_time() {
     let clients = (0..CLIENTS).map(|_| driver.connect(&guest));
     let clients: Vec<_> = futures_util::future::try_join_all(clients).await.unwrap();
     server.terminate();
-    let mut closed = Vec::new();
-    for client in &clients {
+    let closed = clients.iter().map(async |client| {
         client.await_lifecycle("disconnect").await;
-        closed.push(Instant::now());
-    }
+        Instant::now()
+    });
+    let closed = futures_util::future::join_all(closed).await;
     let spread = *closed.iter().max().unwrap() - *closed.iter().min().unwrap();
     assert!(spread > GRACE / 20, "all within {spread:?}");
     assert_eq!(server.ended().await.code(), Some(0));

@@ -1,6 +1,6 @@
 //! 100 of 1,000 players stop reading, in the middle of what everybody is told.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use futures_util::future::join_all;
 use game_realtime_e2e::{
@@ -89,11 +89,13 @@ pub(crate) async fn run(server: &Server) -> bool {
 
     let complete = seen.iter().filter(|seen| seen.complete && seen.next == said).count();
     let turned = stalled_at - began;
-    let of = |stalled: bool| {
+    let of = |span: Range<Duration>| {
         let times = seen.iter().flat_map(|seen| &seen.times);
-        p99(times.filter(|(at, _)| (*at > turned) == stalled).map(|(_, took)| *took).collect())
+        p99(times.filter(|(at, _)| span.contains(at)).map(|(_, took)| *took).collect())
     };
-    let (quiet, stalled) = (of(false), of(true));
+    // What comes after they are gone says nothing of what they cost.
+    let gone = turned + gone_after.unwrap_or(GONE_WITHIN);
+    let (quiet, stalled) = (of(Duration::ZERO..turned), of(turned..gone));
     println!(
         "slow-consumers: {said} broadcasts of {MESSAGE} bytes, {complete} of {READERS} readers got all; \
          p99 {quiet:?}, with {STALLED} that do not read {stalled:?}; memory {} MiB before, at most {} MiB; \
