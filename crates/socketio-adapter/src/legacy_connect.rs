@@ -1,4 +1,4 @@
-//! What clients of version 2 add to the namespace they join, and nobody else understands.
+//! What clients of version 2 send and the library does not cope with.
 //!
 //! Such a client puts its query into the packet, `0/namespace?cursor=…,`; Socket.IO servers ignore
 //! it there, the library takes it for a part of the name. It is in the URL of the request as well,
@@ -18,29 +18,46 @@ fn without_query(packet: &str) -> Option<String> {
     Some(format!("{namespace}{rest}"))
 }
 
-/// The body of a polling request of version 3, `length:packet` one after the other, with the length
-/// in characters. What is not of that form is left as it is.
-pub(crate) fn strip_payload(body: Bytes) -> Bytes {
-    let stripped = std::str::from_utf8(&body).ok().and_then(strip_packets);
-    stripped.map_or(body, Bytes::from)
+/// A body that the library refuses, ending the session.
+const REFUSED: Bytes = Bytes::from_static(b":");
+
+/// The text body of a polling request of version 3, `length:packet` one after the other, with the length
+/// in UTF-16 code units. What is not of that form becomes what the library refuses: if a length ends
+/// within a character, it would never stop reading (engineioxide-core 0.2.3, `v3_string_decoder`).
+pub(crate) fn checked_payload(body: Bytes, strip_queries: bool) -> Bytes {
+    let packets = std::str::from_utf8(&body).ok().and_then(packets);
+    let Some(packets) = packets else { return REFUSED };
+    let stripped: Vec<_> = packets.iter().map(|packet| without_query(packet)).collect();
+    if !strip_queries || stripped.iter().all(Option::is_none) {
+        return body;
+    }
+    let mut payload = String::with_capacity(body.len());
+    for (packet, stripped) in packets.iter().zip(&stripped) {
+        let packet = stripped.as_deref().unwrap_or(packet);
+        payload.push_str(&format!("{}:{packet}", packet.encode_utf16().count()));
+    }
+    Bytes::from(payload)
 }
 
-fn strip_packets(payload: &str) -> Option<String> {
-    if !payload.contains(CONNECT) || !payload.contains('?') {
-        return None;
-    }
-    let mut stripped = String::with_capacity(payload.len());
+/// The packets of a body, if it is well-formed.
+fn packets(payload: &str) -> Option<Vec<&str>> {
+    let mut packets = Vec::new();
     let mut rest = payload;
     while !rest.is_empty() {
         let (length, after) = rest.split_once(':')?;
-        let length: usize = length.parse().ok()?;
-        let end = after.char_indices().nth(length).map_or(after.len(), |(end, _)| end);
+        let mut left: usize = length.parse().ok()?;
+        let mut end = 0;
+        let mut characters = after.chars();
+        while left > 0 {
+            let character = characters.next()?;
+            left = left.checked_sub(character.len_utf16())?;
+            end += character.len_utf8();
+        }
         let (packet, after) = after.split_at_checked(end)?;
-        let packet = without_query(packet).map_or(packet.into(), std::borrow::Cow::Owned);
-        stripped.push_str(&format!("{}:{packet}", packet.chars().count()));
+        packets.push(packet);
         rest = after;
     }
-    Some(stripped)
+    Some(packets)
 }
 
 /// Takes the queries out of connect packets among the frames of a WebSocket, as they come.
@@ -169,12 +186,28 @@ mod tests {
 
     #[test]
     fn a_polling_payload_keeps_its_other_packets() {
-        let payload = "23:40/core/guest?cursor=a,13:42[\"hé\",\"a?\"]";
-        let stripped = "14:40/core/guest,13:42[\"hé\",\"a?\"]";
-        assert_eq!(strip_payload(Bytes::from(payload)), stripped);
-        for other in ["", "2:40", "x:40/a?b", "9:40/a?b", "5:40/a?"] {
-            let kept = strip_payload(Bytes::from(other));
-            assert!(kept == other || other.starts_with(['9', '5']), "{other}: {kept:?}");
+        for (payload, stripped) in [
+            (
+                "23:40/core/guest?cursor=a,13:42[\"hé\",\"a?\"]",
+                "14:40/core/guest,13:42[\"hé\",\"a?\"]",
+            ),
+            ("8:40/a?🎮,4:42🎮", "5:40/a,4:42🎮"),
+            ("2:40", "2:40"),
+            ("0:2:40", "0:2:40"),
+            ("", ""),
+        ] {
+            assert_eq!(checked_payload(Bytes::from(payload), true), stripped, "{payload}");
+            assert_eq!(checked_payload(Bytes::from(payload), false), payload);
+        }
+    }
+
+    #[test]
+    fn what_the_library_would_read_for_ever_is_refused() {
+        let malformed: [&[u8]; 7] =
+            ["1:🎮x".as_bytes(), b"x:40", b"9:40", b"2", b"2:40x", b"1:\xff", b"1:a\xff"];
+        for body in malformed {
+            let checked = checked_payload(Bytes::copy_from_slice(body), false);
+            assert_eq!(checked, REFUSED, "{}", String::from_utf8_lossy(body));
         }
     }
 

@@ -125,13 +125,19 @@ impl Service {
             }
             Err(_elapsed) => return error(StatusCode::REQUEST_TIMEOUT, "timed out"),
         };
-        let legacy = query.protocol == Some(EngineProtocol::V3)
-            && engine_request.way_in == WayIn::SocketIoNamespace;
-        let body = if legacy { legacy_connect::strip_payload(body) } else { body };
+        let content_type = parts.headers.get(CONTENT_TYPE);
+        // As the library tells them apart.
+        let is_text = content_type.is_none_or(|it| it != "application/octet-stream");
+        let body = if query.protocol == Some(EngineProtocol::V3) && is_text {
+            let joins_by_packet = engine_request.way_in == WayIn::SocketIoNamespace;
+            legacy_connect::checked_payload(body, joins_by_packet)
+        } else {
+            body
+        };
         let mut lean = Request::new(Full::new(body));
         *lean.method_mut() = parts.method.clone();
         *lean.uri_mut() = query.lean_uri();
-        if let Some(content_type) = parts.headers.get(CONTENT_TYPE) {
+        if let Some(content_type) = content_type {
             lean.headers_mut().insert(CONTENT_TYPE, content_type.clone());
         }
         match &query.session {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use game_realtime_fuzz::{Broken, fuzz};
 
-use crate::legacy_connect::strip_payload;
+use crate::legacy_connect::checked_payload;
 
 const PAYLOADS: Broken = Broken::bytes(
     &[
@@ -32,13 +32,14 @@ const PAYLOADS: Broken = Broken::bytes(
 
 /// The packets of a body, if it is well-formed.
 fn packets(body: &[u8]) -> Option<Vec<String>> {
-    let mut rest: Vec<char> = std::str::from_utf8(body).ok()?.chars().collect();
+    let mut rest: Vec<u16> = std::str::from_utf8(body).ok()?.encode_utf16().collect();
     let mut packets = Vec::new();
     while !rest.is_empty() {
-        let colon = rest.iter().position(|character| *character == ':')?;
-        let length: String = rest.drain(..=colon).take(colon).collect();
-        let length: usize = length.parse().ok()?;
-        packets.push(rest.drain(..length.min(rest.len())).collect());
+        let colon = rest.iter().position(|unit| *unit == u16::from(b':'))?;
+        let length: Vec<_> = rest.drain(..=colon).take(colon).collect();
+        let length: usize = String::from_utf16(&length).ok()?.parse().ok()?;
+        let packet: Vec<_> = (length <= rest.len()).then(|| rest.drain(..length).collect())?;
+        packets.push(String::from_utf16(&packet).ok()?);
     }
     Some(packets)
 }
@@ -57,19 +58,21 @@ pub(super) fn stripped(packet: &str) -> String {
 #[test]
 fn only_connects_change_and_only_their_query_goes() {
     fuzz!(PAYLOADS, |body: &Vec<u8>| {
-        let result = strip_payload(Bytes::from(body.clone()));
+        let checked = |body: &[u8], strip| checked_payload(Bytes::copy_from_slice(body), strip);
+        let result = checked(body, true);
         let Some(before) = packets(body) else {
-            assert_eq!(result, body, "what is not well-formed is left as it is");
+            assert_eq!(result, ":", "the library must not read what is not well-formed");
+            assert_eq!(checked(body, false), ":");
             return false;
         };
+        assert_eq!(checked(body, false), body);
         let expected: Vec<_> = before.iter().map(|packet| stripped(packet)).collect();
         if expected == before {
-            // Whatever becomes of lengths that are not true, the packets stay.
-            assert_eq!(packets(&result), Some(before));
+            assert_eq!(result, body);
             return false;
         }
         assert_eq!(packets(&result), Some(expected));
-        assert_eq!(strip_payload(result.clone()), result, "there is nothing more to take out");
+        assert_eq!(checked(&result, true), result, "there is nothing more to take out");
         true
     });
 }

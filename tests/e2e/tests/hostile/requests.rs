@@ -1,8 +1,9 @@
 //! Requests that are too large, malformed, or nobody's.
 
 use game_realtime_e2e::{
-    PATIENCE, Server, Settings, Store,
+    PATIENCE, Server, Settings, Store, get,
     raw::{GUEST, Raw},
+    request,
 };
 
 use crate::honest::Honest;
@@ -49,6 +50,27 @@ async fn what_is_no_request_of_ours_is_refused_and_nobody_else_notices() {
         let lines: String = lines.chars().take(200).collect();
         assert!(expected.contains(&status), "{lines:?}: {answer:?}");
         honest.is_served(&lines).await;
+    }
+    server.stop().await;
+}
+
+/// Lengths of version 3 count UTF-16 code units: one that ends within a character is never reached.
+#[tokio::test]
+async fn a_length_that_ends_within_a_character_holds_up_nobody() {
+    let server = Server::start(&Settings::new(&Store::Memory)).await;
+    let mut honest = Honest::connect(&server).await;
+    let path = format!("{GUEST}?EIO=3&transport=polling");
+    // More than there are workers.
+    for _ in 0..8 {
+        let opened = get(server.port(), &path).await.unwrap().body;
+        let (_, rest) = opened.split_once("\"sid\":\"").unwrap();
+        let (session, _) = rest.split_once('"').unwrap();
+        let post = format!("{path}&sid={session}");
+        let headers = [("Content-Type", "text/plain;charset=UTF-8")];
+        let answer = request("POST", server.port(), &post, &headers, "1:\u{1F3AE}x").await;
+        assert_eq!(answer.unwrap().status, 400);
+        assert_eq!(get(server.port(), &post).await.unwrap().status, 400, "the session is over");
+        honest.is_served("half a character").await;
     }
     server.stop().await;
 }
