@@ -1,14 +1,16 @@
 //! From the feed to the connections: who gets which event, in which order, exactly once.
 //!
-//! [`Delivery`] is the pure part: it decides. `task` owns one and feeds it, so nothing is locked:
-//! joining, publishing and leaving happen one after the other. `follower` keeps the feed open,
+//! [`Delivery`] is the pure part: it decides. `task` owns one and feeds it, by a `handle` for those
+//! who want something of it, so nothing is locked: joining, publishing and leaving happen one after the other. `follower` keeps the feed open,
 //! `catch_up` brings connections that are behind up to the present at their own pace, `kicks` ends
 //! those that operators want ended.
 
 mod backoff;
 mod catch_up;
+mod contact;
 mod deliveries;
 mod follower;
+mod handle;
 mod isolation;
 mod kicked;
 mod kicks;
@@ -20,9 +22,10 @@ use std::sync::Arc;
 
 use game_realtime_domain::{Connection, ConnectionId, Cursor, Position, Route, Timestamp};
 
+pub use handle::{DeliveryGone, DeliveryHandle};
 pub use kicks::start_kicks;
 pub use outgoing::{OutgoingEvent, PacketFormat};
-pub use task::{DeliveryConfig, DeliveryGone, DeliveryHandle, start, start_seeded};
+pub use task::{DeliveryConfig, start, start_seeded};
 
 use crate::{
     Timeline, TimelineLimits,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
 
-use super::{DeliveryHandle, task::Contact};
+use super::{DeliveryHandle, contact::Contact};
 use crate::ports::CloseReason;
 
 /// Closes every connection once the feed has been silent for `grace`. Runs until the delivery task
