@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use game_realtime_admin_adapter::{self as admin, Metrics, Readiness};
 use game_realtime_application::{
-    panics::Watchdog,
+    panics::{Watchdog, panic_point},
     ports::{Clock as _, IdGenerator as _},
 };
 use game_realtime_domain::NodeId;
@@ -138,6 +138,7 @@ fn stop_on_signal(watchdog: &Watchdog) -> anyhow::Result<CancellationToken> {
             }
         };
         let name = signaled().await;
+        panic_point("signals");
         info!(signal = name, "stopping");
         first.cancel();
         let name = signaled().await;

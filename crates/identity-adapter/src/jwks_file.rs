@@ -10,10 +10,9 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use game_realtime_application::panics::{caught_now, panic_point};
 use tokio::{task::spawn_blocking, time::sleep};
 use tracing::{info, warn};
-
-use game_realtime_application::panics::caught_now;
 
 use crate::{
     Algorithm, Problem,
@@ -152,8 +151,12 @@ fn load(path: &std::path::Path, algorithm: Algorithm) -> Result<KeySet, Problem>
         Ok(json)
     };
     let json = read().map_err(|error| Problem::Unreadable { path: path.to_path_buf(), error })?;
-    // The file's author is trusted, the libraries that read it are not to end the following.
-    caught_now(|| KeySet::parse(&json, algorithm))
+    // A file that a library cannot cope with is a bad one; the next may be good.
+    let parsed = caught_now(|| {
+        panic_point("key set");
+        KeySet::parse(&json, algorithm)
+    });
+    parsed
         .unwrap_or(Err(KeySetFault::NotAKeySet))
         .map_err(|fault| Problem::BadKeySet { path: path.to_path_buf(), fault })
 }

@@ -11,7 +11,6 @@ use crate::{
 };
 
 const FLOW_LIMIT: Duration = Duration::from_secs(5);
-const PADDING: usize = 2000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_catches_up_although_the_history_it_missed_is_compacted() {
@@ -19,8 +18,7 @@ async fn a_node_catches_up_although_the_history_it_missed_is_compacted() {
     let options = ClusterOptions { linked: true, ..ClusterOptions::default() };
     let mut cluster = Cluster::start(options).await;
     let urls: Vec<_> = cluster.nodes.iter().map(Node::url).collect();
-    let options = TrafficOptions { padding: PADDING, ..TrafficOptions::default() };
-    let traffic = Traffic::start(&urls, options).await;
+    let traffic = Traffic::start(&urls, TrafficOptions::default()).await;
     let probes = Probes::connect(&cluster, &traffic).await;
     for _ in 0..short_or_long(1, 3) {
         traffic.await_acked(150).await;

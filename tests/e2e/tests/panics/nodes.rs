@@ -36,6 +36,14 @@ async fn a_node_ends_at_once_with_1_when_it_cannot_go_on() {
 }
 
 #[tokio::test]
+async fn a_node_that_cannot_hear_signals_does_not_live_on() {
+    let mut server = Server::start(&Settings::new(&Store::Memory)).await;
+    server.panic_at("signals");
+    server.terminate();
+    ends(&mut server, "serve.rs", "signals").await;
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_is_there_when_the_node_is_started_again() {
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings::new(&Store::File(directory.path().join("store.redb")));
