@@ -81,7 +81,8 @@ async fn clients_of_a_node_that_cannot_go_on_are_served_elsewhere_and_it_leaves_
         (1, "store writer", "writer.rs", "etcd writer"),
         (2, "lease keeper", "keeper.rs", "lease keeper"),
     ] {
-        traffic.await_flow().await;
+        // With real traffic between one end and the next.
+        traffic.await_acked(150).await;
         let node = cluster.node(victim);
         let began = Instant::now();
         node.server().panic_at(point);
