@@ -143,15 +143,15 @@ async fn the_guest_on_the_same_transport_stays_and_a_transport_without_anybody_i
 
 #[tokio::test]
 async fn a_client_that_does_not_poll_and_has_no_room_left_is_cut_off() {
-    // A ping that comes last takes the last place.
-    let settings =
-        settings().with("limits.ping_interval", "1500ms").with("limits.ping_timeout", "20s");
+    // A ping that comes last takes the last place: after the events, also on a slow machine, and
+    // before the token ends.
+    let settings = settings().with("limits.ping_interval", "4s").with("limits.ping_timeout", "20s");
     let server = Server::start(&settings).await;
     let driver = Driver::start(Library::JavaScript4);
     let witness = driver.connect(&ConnectOptions::player(&server.url(), &mint("bob"))).await;
     let witness = witness.unwrap();
     let deaf = Polling::open(server.port()).await;
-    let auth = json!({"token": mint_for("deaf", 3)});
+    let auth = json!({"token": mint_for("deaf", 7)});
     deaf.send(&format!("40{PRIVATE},{auth}")).await;
     deaf.await_packet(&format!("42{PRIVATE},[\"{}\"", event::READY)).await;
     for _ in 0..20 {
