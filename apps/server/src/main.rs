@@ -8,6 +8,7 @@ mod cli;
 mod clock;
 mod commands;
 mod config;
+mod open_files;
 mod panic_hook;
 mod serve;
 mod telemetry;

@@ -31,8 +31,8 @@ const NESTED: usize = 100;
 const BYTES: usize = 1 << 20;
 
 /// Registrations of a transaction, so that a crowd that comes in does not keep etcd from events for
-/// long: each is three operations.
-const REGISTRATIONS: usize = 32;
+/// long: each is three operations. Nor are there many who go on at once when it is committed.
+const REGISTRATIONS: usize = 8;
 
 /// Something to be written, and who waits for it.
 pub(crate) enum Write {

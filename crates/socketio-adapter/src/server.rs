@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
@@ -105,8 +105,14 @@ impl SocketIoServer {
                     is_failing = false;
                     if let Some(slot) = slots.take() {
                         let peer = Peer { address: address.ip(), slot };
-                        let served =
-                            serve(tcp, peer, Arc::clone(&service), limits.clone(), stop.clone());
+                        let (gateway, service) = (Arc::clone(&gateway), Arc::clone(&service));
+                        let limits = limits.clone();
+                        let stop = stop.clone();
+                        let served = async move {
+                            if asks(&tcp, &gateway, limits.header_timeout, &stop).await {
+                                serve(tcp, peer, service, limits, stop).await;
+                            }
+                        };
                         let cut = cut.clone();
                         connections.spawn(async move { cut.run_until_cancelled(served).await });
                     } else {
@@ -138,6 +144,24 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Waits for the first request and for its turn; whether there is one. Many become readable at once:
+/// none is read before those who play were heard.
+async fn asks(
+    tcp: &TcpStream,
+    gateway: &Gateway,
+    patience: Duration,
+    stop: &CancellationToken,
+) -> bool {
+    // `readable` alone says yes of most new connections.
+    let mut first = [0];
+    let asked = timeout(patience, tcp.peek(&mut first));
+    if !matches!(stop.run_until_cancelled(asked).await, Some(Ok(Ok(1)))) {
+        return false;
+    }
+    gateway.turnstile().pass().await;
+    true
 }
 
 /// Serves one TCP connection.

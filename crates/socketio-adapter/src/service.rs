@@ -1,6 +1,6 @@
 //! The public HTTP service: which requests are ours, and what the library gets to see of them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use game_realtime_application::panics::panic_point;
@@ -32,6 +32,10 @@ use crate::{
 };
 
 type Answer = Response<Full<Bytes>>;
+
+/// How long a client's first packet is waited for before it is read like all that follow: one that comes
+/// later comes alone.
+const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// Answers the requests of clients.
 pub(crate) struct Service {
@@ -218,13 +222,18 @@ impl Service {
                     Some(dropped)
                 }
             };
+            transport.pause_reading(true);
             let stream = WebSocketStream::new(
-                transport,
+                Arc::clone(&transport),
                 &parts.read_buf,
                 legacy.then(FrameFilter::default),
                 dropped,
             );
             gateway.library().take_websocket(stream, lean);
+            // To read what it says first is a step of its own.
+            transport.readable(FIRST_WORD).await;
+            gateway.turnstile().pass().await;
+            transport.pause_reading(false);
         });
         let mut answer = empty(StatusCode::SWITCHING_PROTOCOLS);
         let headers = answer.headers_mut();

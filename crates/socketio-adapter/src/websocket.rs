@@ -223,6 +223,12 @@ impl Transport {
         self.lock().gave_up
     }
 
+    /// Waits until there is something to read, or the end, or `limit` is over.
+    pub(crate) async fn readable(&self, limit: Duration) {
+        // Whoever reads next sees what is the matter.
+        timeout(limit, self.tcp.peek(&mut [0])).await.ok();
+    }
+
     /// Stops reading from the client, or goes on.
     pub(crate) fn pause_reading(&self, paused: bool) {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::LazyLock,
     thread,
 };
 
@@ -25,13 +26,13 @@ impl Process {
         Self::launch(&[], program, core, configure)
     }
 
-    /// As [`start`](Self::start), but everything else on its core goes first: for what runs on
-    /// machines of its own in reality.
+    /// As [`start`](Self::start), but everything else on its core goes first (`SCHED_IDLE`): for what
+    /// runs on machines of its own in reality.
     ///
     /// # Panics
     /// When it does not start.
     pub fn start_humble(program: &str, core: usize, configure: impl FnOnce(&mut Command)) -> Self {
-        Self::launch(&["nice", "-n", "19"], program, core, configure)
+        Self::launch(&["chrt", "--idle", "0"], program, core, configure)
     }
 
     fn launch(
@@ -71,12 +72,29 @@ impl Drop for Process {
     }
 }
 
+/// Binds this process to a core, and what it starts without a core of its own.
+///
+/// # Panics
+/// When the system does not let it.
+pub fn bind_self(core: usize) {
+    if can_bind() {
+        let (core, id) = (core.to_string(), std::process::id().to_string());
+        let mut taskset = Command::new("taskset");
+        taskset.args(["--all-tasks", "--pid", "--cpu-list", &core, &id]).stdout(Stdio::null());
+        assert!(taskset.status().is_ok_and(|status| status.success()), "bound to core {core}");
+    }
+}
+
 /// Whether server and clients can be kept apart.
 #[must_use]
 pub fn can_bind() -> bool {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let taskset = Command::new("taskset").arg("--version").stdout(Stdio::null()).status();
-    cores > CLIENTS_CORE && taskset.is_ok_and(|status| status.success())
+    // Asked once: a process that is bound sees one core.
+    static CAN_BIND: LazyLock<bool> = LazyLock::new(|| {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let taskset = Command::new("taskset").arg("--version").stdout(Stdio::null()).status();
+        cores > CLIENTS_CORE && taskset.is_ok_and(|status| status.success())
+    });
+    *CAN_BIND
 }
 
 fn sibling(program: &str) -> PathBuf {

@@ -32,7 +32,7 @@ pub struct Settings {
     admin_port: u16,
     lines: Vec<(String, String)>,
     small_disk: Option<(PathBuf, usize)>,
-    open_files: Option<usize>,
+    open_files: Option<String>,
     counted: Option<PathBuf>,
 }
 
@@ -119,7 +119,14 @@ impl Settings {
     /// Lets the process open so many files at once, sockets among them.
     #[must_use]
     pub fn with_open_files(mut self, count: usize) -> Self {
-        self.open_files = Some(count);
+        self.open_files = Some(format!("ulimit -n {count}"));
+        self
+    }
+
+    /// As [`with_open_files`](Self::with_open_files), but the process may raise the limit.
+    #[must_use]
+    pub fn with_open_files_at_first(mut self, count: usize) -> Self {
+        self.open_files = Some(format!("ulimit -S -n {count}"));
         self
     }
 
@@ -150,9 +157,9 @@ impl Settings {
 
     /// What starts the server, but for its arguments.
     pub(crate) fn command(&self) -> Command {
-        if let Some(count) = self.open_files {
+        if let Some(limit) = &self.open_files {
             let mut command = Command::new("sh");
-            command.args(["-c", &format!("ulimit -n {count} && exec \"$0\" \"$@\"")]).arg(binary());
+            command.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]).arg(binary());
             return command;
         }
         if let Some(file) = &self.counted {

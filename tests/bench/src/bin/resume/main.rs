@@ -10,7 +10,9 @@ mod client;
 
 use std::{
     collections::VecDeque,
-    env, io,
+    env,
+    future::pending,
+    io::{self, BufRead as _, BufReader},
     process::Stdio,
     sync::{
         Arc,
@@ -21,7 +23,7 @@ use std::{
 };
 
 use game_realtime_bench::{
-    process::{CLIENTS_CORE, Process},
+    process::{CLIENTS_CORE, Process, bind_self},
     rounds,
     server::Server,
     statistics::{Summary, percentile, ratio},
@@ -37,7 +39,7 @@ use tokio::{
 
 use crate::client::Client;
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// Events that one client missed.
 const MISSED: usize = 10_000;
 /// How long it may take to get them.
@@ -54,6 +56,8 @@ const CALM: Duration = Duration::from_secs(5);
 const DISTURBANCE: f64 = 2.0;
 /// Events on their way while the log is filled.
 const PIPELINED: usize = 100;
+/// What the process of those who return says once all have everything.
+const RETURNED: &str = "returned";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Measured {
@@ -69,8 +73,10 @@ async fn main() {
     open_files::allow(RETURNING).expect("a file for every client");
     let arguments: Vec<_> = env::args().skip(1).collect();
     if let [port, cursor] = arguments.as_slice() {
-        return crowd(port.parse().expect("a port"), cursor).await;
+        crowd(port.parse().expect("a port"), cursor).await;
     }
+    // With etcd and those who play: the server has its core to itself, as on a machine of its own.
+    bind_self(CLIENTS_CORE);
     let rounds = rounds(ROUNDS);
     let mut measured = Measured {
         one: Vec::new(),
@@ -106,17 +112,23 @@ async fn measure(measured: &mut Measured) -> io::Result<()> {
         command.args([&port.to_string(), &from_late]).stdout(Stdio::piped());
     });
     let started = Instant::now();
-    let returned = task::spawn_blocking(move || crowd.child().wait()).await??;
-    assert!(returned.success(), "see above why");
+    let (crowd, said) = task::spawn_blocking(move || {
+        let mut said = String::new();
+        let stdout = crowd.child().stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut said).map(|_| (crowd, said))
+    })
+    .await??;
+    assert_eq!(said.trim_end(), RETURNED, "see above why");
     measured.storm.push(started.elapsed().as_secs_f64() * 1000.0);
     measured.storm_p99.push(p99(player.stop()));
     measured.reads.push(ranges(&etcd).await - reads_before);
+    drop(crowd);
     Ok(())
 }
 
-/// All who return, in a process that gets what time the others leave: in reality they have machines
-/// of their own.
-async fn crowd(port: u16, cursor: &str) {
+/// All who return, and stay, in a process that gets what time the others leave: in reality they have
+/// machines of their own.
+async fn crowd(port: u16, cursor: &str) -> ! {
     let mut crowd = JoinSet::new();
     for number in 0..RETURNING {
         let cursor = cursor.to_owned();
@@ -124,9 +136,12 @@ async fn crowd(port: u16, cursor: &str) {
             catch_up(port, &format!("player {number}"), &cursor, MISSED_BY_EACH).await
         });
     }
+    let mut there = Vec::new();
     for returned in crowd.join_all().await {
-        returned.expect("everything that was missed");
+        there.push(returned.expect("everything that was missed"));
     }
+    println!("{RETURNED}");
+    pending().await
 }
 
 /// Fills the log with what will have been missed. Returns the cursors before all of it and before
@@ -151,7 +166,7 @@ async fn fill(port: u16) -> io::Result<(String, String)> {
 }
 
 /// Comes back and reads what was missed, in order.
-async fn catch_up(port: u16, user: &str, cursor: &str, missed: usize) -> io::Result<()> {
+async fn catch_up(port: u16, user: &str, cursor: &str, missed: usize) -> io::Result<Client> {
     let mut client = Client::join(port, &mint(user), Some(cursor)).await?;
     let ready = client.ready().await?;
     assert_eq!(ready.recovery.status, "recovered");
@@ -160,7 +175,7 @@ async fn catch_up(port: u16, user: &str, cursor: &str, missed: usize) -> io::Res
         let event = client.event().await?;
         assert_eq!(event.message, number.to_string());
     }
-    Ok(())
+    Ok(client)
 }
 
 /// A player who buys something at a steady pace, in a thread and with a connection of their own.
