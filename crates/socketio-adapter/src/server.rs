@@ -105,14 +105,8 @@ impl SocketIoServer {
                     is_failing = false;
                     if let Some(slot) = slots.take() {
                         let peer = Peer { address: address.ip(), slot };
-                        let (gateway, service) = (Arc::clone(&gateway), Arc::clone(&service));
-                        let limits = limits.clone();
-                        let stop = stop.clone();
-                        let served = async move {
-                            if asks(&tcp, &gateway, limits.header_timeout, &stop).await {
-                                serve(tcp, peer, service, limits, stop).await;
-                            }
-                        };
+                        let served =
+                            serve(tcp, peer, Arc::clone(&service), limits.clone(), stop.clone());
                         let cut = cut.clone();
                         connections.spawn(async move { cut.run_until_cancelled(served).await });
                     } else {
@@ -172,6 +166,9 @@ async fn serve(
     limits: LimitsConfig,
     stop: CancellationToken,
 ) {
+    if !asks(&tcp, service.gateway(), limits.header_timeout, &stop).await {
+        return;
+    }
     if let Err(error) = prepare(&tcp, limits.write_timeout) {
         debug!(%error, "socket options not set");
     }

@@ -162,6 +162,10 @@ impl Service {
         answer
     }
 
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
     /// Turns the connection into a WebSocket and hands it to the library.
     fn upgrade(
         &self,
