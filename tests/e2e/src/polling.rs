@@ -53,7 +53,8 @@ impl Polling {
             for packet in polled.body.split(SEPARATOR) {
                 if packet == "2" {
                     self.send("3").await;
-                } else if packet.starts_with(beginning) {
+                }
+                if packet.starts_with(beginning) {
                     found = Some(packet.to_owned());
                 }
             }

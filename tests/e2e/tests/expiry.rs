@@ -151,6 +151,8 @@ async fn a_client_that_does_not_poll_and_has_no_room_left_is_cut_off() {
     let witness = driver.connect(&ConnectOptions::player(&server.url(), &mint("bob"))).await;
     let witness = witness.unwrap();
     let deaf = Polling::open(server.port()).await;
+    // The first ping comes at once, and no other before it is answered.
+    deaf.await_packet("2").await;
     let auth = json!({"token": mint_for("deaf", 7)});
     deaf.send(&format!("40{PRIVATE},{auth}")).await;
     deaf.await_packet(&format!("42{PRIVATE},[\"{}\"", event::READY)).await;
