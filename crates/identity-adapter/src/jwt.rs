@@ -19,7 +19,7 @@ use crate::{
 
 /// Longer tokens are refused unread: checking one costs time in proportion to its length, and
 /// whoever sends it has not been identified yet.
-const LONGEST_TOKEN: usize = 8 * 1024;
+pub(crate) const LONGEST_TOKEN: usize = 8 * 1024;
 
 /// Believes tokens that are signed with the configured key.
 pub(crate) struct JwtVerifier {
