@@ -16,7 +16,7 @@ const LARGEST_TABLE: u64 = 65_536;
 /// Makes room for so many TCP connections; 0 is no limit. Called before any thread is started.
 ///
 /// Linux doubles the table of open files when it is full. If threads share it, the one that opened a
-/// file waits for all processors to take note, 10 to 30 ms, and whoever plays waits with it: so it is
+/// file waits for all processors to take note, some 10 ms, and whoever plays waits with it: so it is
 /// made large enough in the beginning. The limit of files that a shell or container starts with is a
 /// matter of old programs; it is raised as far as the process may.
 pub(crate) fn make_room(connections: usize) {

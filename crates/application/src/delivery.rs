@@ -1,9 +1,9 @@
 //! From the feed to the connections: who gets which event, in which order, exactly once.
 //!
 //! [`Delivery`] is the pure part: it decides. `task` owns one and feeds it, by a `handle` for those
-//! who want something of it, so nothing is locked: joining, publishing and leaving happen one after the other. `follower` keeps the feed open,
-//! `catch_up` brings connections that are behind up to the present at their own pace, `kicks` ends
-//! those that operators want ended.
+//! who want something of it, so nothing is locked: joining, publishing and leaving happen one after
+//! the other. `follower` keeps the feed open, `catch_up` brings connections that are behind up to the
+//! present at their own pace, `kicks` ends those that operators want ended.
 
 mod backoff;
 mod catch_up;

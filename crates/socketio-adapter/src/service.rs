@@ -209,6 +209,8 @@ impl Service {
                 limits.write_timeout,
                 gateway.tasks().clone(),
             );
+            // One that upgrades may be paused for its inbox, and what is there already was read.
+            let begins = session.is_none() && parts.read_buf.is_empty();
             let dropped = match session {
                 None => {
                     let session = EngineSession::new(engine_request, Some(Arc::clone(&transport)));
@@ -226,7 +228,9 @@ impl Service {
                     Some(dropped)
                 }
             };
-            transport.pause_reading(true);
+            if begins {
+                transport.pause_reading(true);
+            }
             let stream = WebSocketStream::new(
                 Arc::clone(&transport),
                 &parts.read_buf,
@@ -234,10 +238,12 @@ impl Service {
                 dropped,
             );
             gateway.library().take_websocket(stream, lean);
-            // To read what it says first is a step of its own.
-            transport.readable(FIRST_WORD).await;
-            gateway.turnstile().pass().await;
-            transport.pause_reading(false);
+            if begins {
+                // To read what it says first is a step of its own.
+                transport.readable(FIRST_WORD).await;
+                gateway.turnstile().pass().await;
+                transport.pause_reading(false);
+            }
         });
         let mut answer = empty(StatusCode::SWITCHING_PROTOCOLS);
         let headers = answer.headers_mut();

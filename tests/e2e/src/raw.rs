@@ -97,6 +97,11 @@ impl Raw {
         })
         .await
         .ok();
+        self.answer(deadline).await
+    }
+
+    /// Status and body of the next answer to a request. `None` if there is none before `deadline`.
+    pub async fn answer(&mut self, deadline: Instant) -> Option<(u16, String)> {
         loop {
             if let Some(answer) = self.take_answer() {
                 return Some(answer);

@@ -6,7 +6,6 @@ use game_realtime_e2e::{
     PATIENCE, Server, Settings, Store,
     raw::{GUEST, Heard, PRIVATE, Raw, frame, opcode},
 };
-
 use tokio::time::Instant;
 
 use crate::honest::Honest;
@@ -175,5 +174,31 @@ async fn joining_again_and_again_over_one_session_is_limited() {
     let refused = 20_usize.saturating_sub(let_through + 1);
     assert!(told("rate_limited") >= refused, "{} s: {answers:?}", started.elapsed().as_secs());
     assert_eq!(told("unauthenticated") + told("rate_limited"), 20, "{answers:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_comes_with_the_upgrade_need_not_wait_for_more() {
+    let server = Server::start(&Settings::new(&Store::Memory)).await;
+    let mut raw = Raw::connect(server.port()).await.unwrap();
+    let mut all = format!(
+        "GET {GUEST}?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    .into_bytes();
+    all.extend(frame(opcode::TEXT, b"40"));
+    let sent = Instant::now();
+    raw.send(&all).await.unwrap();
+    assert_eq!(raw.answer(sent + PATIENCE).await.unwrap().0, 101);
+    // Even its ping is not answered.
+    loop {
+        match raw.hear(PATIENCE).await {
+            Heard::Text(text) if text.contains("core.game.connection.ready") => break,
+            Heard::Text(_) => {}
+            heard => panic!("{heard:?}"),
+        }
+    }
+    assert!(sent.elapsed() < Duration::from_millis(900), "after {:?}", sent.elapsed());
     server.stop().await;
 }
