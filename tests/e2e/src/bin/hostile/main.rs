@@ -22,8 +22,15 @@ const SCENARIOS: [&str; 5] = ["handshakes", "slow-loris", "slow-consumers", "flo
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    if let [what, port] = arguments.as_slice()
+        && what == flood::ATTACKER
+    {
+        flood::attack(port.parse().expect("a port")).await;
+        return ExitCode::SUCCESS;
+    }
     let (numbers, named): (Vec<_>, Vec<_>) =
-        env::args().skip(1).partition(|argument| argument.parse::<u64>().is_ok());
+        arguments.into_iter().partition(|argument| argument.parse::<u64>().is_ok());
     let numbers: Vec<u64> = numbers.iter().filter_map(|number| number.parse().ok()).collect();
     let mut passed = true;
     for scenario in SCENARIOS {
