@@ -31,8 +31,8 @@ const NESTED: usize = 100;
 const BYTES: usize = 1 << 20;
 
 /// Registrations of a transaction, so that a crowd that comes in does not keep etcd from events for
-/// long: each is three operations. Nor are there many who go on at once when it is committed.
-const REGISTRATIONS: usize = 8;
+/// long: each is two operations.
+const REGISTRATIONS: usize = 32;
 
 /// Something to be written, and who waits for it.
 pub(crate) enum Write {
@@ -121,7 +121,7 @@ impl Batch {
                 (operations, 1024 + 2 * event.event.payload.json.len(), key)
             }
             Write::Register { connection, .. } | Write::Unregister { connection, .. } => {
-                (3, 2048, Some(keys.connection(connection.id)))
+                (2, 2048, keys.registration(connection).next())
             }
         };
         let fits = self.operations + operations <= OPERATIONS
@@ -326,14 +326,15 @@ fn register(
 ) -> Result<Vec<TxnOp>, serde_json::Error> {
     let options = || Some(PutOptions::new().with_lease(lease));
     let record = records::encode_connection(connection)?;
-    let [main, indexes @ ..] = keys.registration(connection);
-    let indexes = indexes.into_iter().flatten().map(|key| TxnOp::put(key, "", options()));
-    Ok(main.map(|key| TxnOp::put(key, record, options())).into_iter().chain(indexes).collect())
+    Ok(keys
+        .registration(connection)
+        .map(|key| TxnOp::put(key, record.as_slice(), options()))
+        .collect())
 }
 
 fn unregister(connection: &Connection, keys: &Keys) -> Vec<TxnOp> {
     let delete = |key| TxnOp::delete(key, None::<DeleteOptions>);
-    keys.registration(connection).into_iter().flatten().map(delete).collect()
+    keys.registration(connection).map(delete).collect()
 }
 
 /// What a part of the answer says of an event.

@@ -1,72 +1,70 @@
-//! Pages of an index of connections, as it was at one moment.
+//! Pages of the registry, as it was at one moment.
 //!
 //! etcd visits every key of a range, however few it is asked for. Ids begin with the time at which
 //! they were made, so what follows an id is read in ranges that reach a second beyond it first, then
 //! four, and so on: a page costs what it holds. Only the first page, which follows nothing, has every
-//! key of the index visited, once.
+//! key visited, once.
 
 use std::sync::Arc;
 
 use etcd_client::{GetOptions, GetResponse};
 use game_realtime_application::ports::StoreError;
-use game_realtime_domain::ConnectionId;
+use game_realtime_domain::{Connection, ConnectionId};
 
 use crate::{
     cluster::{CallError, Cluster},
     epoch::revision,
-    keys::{index_end, index_from, indexed_connection},
+    keys::{connection_of, connections_end, connections_from},
+    records,
 };
 
 /// How far the first range reaches, in milliseconds.
 const FIRST_REACH: u64 = 1000;
 /// How much further each range reaches than the one before.
 const REACH_GROWTH: u64 = 4;
-/// A range that would reach further than this goes to the end of the index: three days.
+/// A range that would reach further than this goes to the end: three days.
 const LONGEST_REACH: u64 = 3 * 24 * 3600 * 1000;
 /// The last one that ids can begin with.
 const LAST_MILLISECOND: u64 = (1 << 48) - 1;
 
-/// Some ids, and as of when.
-pub(crate) struct Ids {
-    pub(crate) ids: Vec<ConnectionId>,
-    pub(crate) revision: i64,
-}
-
-pub(crate) struct ConnectionIndex<'a> {
+pub(crate) struct ConnectionPages<'a> {
     pub(crate) cluster: &'a Arc<Cluster>,
-    /// What the entries begin with.
+    /// What the keys begin with.
     pub(crate) prefix: String,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("stored index entry has an unreadable key")]
+#[error("stored connection has an unreadable key")]
 struct UnreadableKey;
 
-impl ConnectionIndex<'_> {
-    /// The first ids after `after`, `limit` of them if there are so many.
+impl ConnectionPages<'_> {
+    /// The first connections after `after`, `limit` of them if there are so many.
     pub(crate) async fn page(
         &self,
         after: Option<ConnectionId>,
         limit: usize,
-    ) -> Result<Ids, StoreError> {
-        let mut page = Ids { ids: Vec::new(), revision: 0 };
+    ) -> Result<Vec<Connection>, StoreError> {
+        let mut page = Vec::new();
+        let mut then = 0;
         let mut from =
             after.map_or_else(|| self.prefix.clone(), |id| format!("{}{id}\0", self.prefix));
         let mut reached = after.map(milliseconds);
         let mut reach = FIRST_REACH;
-        while page.ids.len() < limit {
+        while page.len() < limit {
             let further = |since| Some(since + reach).filter(|it| *it <= LAST_MILLISECOND);
             reached = reached.filter(|_| reach <= LONGEST_REACH).and_then(further);
             let end = match reached {
-                Some(milliseconds) => index_from(&self.prefix, milliseconds),
-                None => index_end(&self.prefix),
+                Some(milliseconds) => connections_from(&self.prefix, milliseconds),
+                None => connections_end(&self.prefix),
             };
-            let missing = limit - page.ids.len();
-            let response = self.range(from, end.clone(), missing, page.revision).await?;
-            page.revision = i64::try_from(revision(response.header())).unwrap_or_default();
+            let missing = limit - page.len();
+            let response = self.range(from, end.clone(), missing, then).await?;
+            then = i64::try_from(revision(response.header())).unwrap_or_default();
             for pair in response.kvs() {
-                let id = pair.key_str().ok().and_then(indexed_connection);
-                page.ids.push(id.ok_or_else(|| StoreError::corrupt(UnreadableKey))?);
+                let id = pair.key_str().ok().and_then(connection_of);
+                let id = id.ok_or_else(|| StoreError::corrupt(UnreadableKey))?;
+                let connection = records::decode_connection(id, pair.value());
+                page.push(connection.map_err(StoreError::corrupt)?);
             }
             if reached.is_none() {
                 break;
@@ -87,7 +85,6 @@ impl ConnectionIndex<'_> {
     ) -> Result<GetResponse, CallError> {
         let options = GetOptions::new()
             .with_range(end)
-            .with_keys_only()
             .with_limit(i64::try_from(limit).unwrap_or(i64::MAX))
             .with_revision(at);
         self.cluster.kv(|mut kv| async move { kv.get(from, Some(options)).await }).await

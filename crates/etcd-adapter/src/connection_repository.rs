@@ -3,21 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use etcd_client::{GetOptions, KvClient, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Txn, TxnOp, TxnOpResponse};
 use game_realtime_application::ports::{ConnectionRepository, StoreError};
 use game_realtime_domain::{Connection, ConnectionId, Namespace, UserId};
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
-    batch::Write,
-    cluster::Cluster,
-    connection_index::{ConnectionIndex, Ids},
-    heard_orders::HeardOrders,
-    keys::Keys,
-    leases::Leases,
-    local_registry::LocalRegistry,
-    records,
-    write_queue::WriteQueue,
+    batch::Write, cluster::Cluster, connection_pages::ConnectionPages, heard_orders::HeardOrders,
+    keys::Keys, leases::Leases, local_registry::LocalRegistry, records, write_queue::WriteQueue,
 };
 
 /// Registers through the node's writer, under the node's leases.
@@ -29,9 +22,6 @@ pub(crate) struct EtcdConnectionRepository {
     pub(crate) orders: Arc<HeardOrders>,
     pub(crate) writes: WriteQueue,
 }
-
-/// How many records are read in one transaction: etcd's limit on operations.
-const READS: usize = 100;
 
 #[async_trait]
 impl ConnectionRepository for EtcdConnectionRepository {
@@ -59,12 +49,14 @@ impl ConnectionRepository for EtcdConnectionRepository {
     }
 
     async fn get(&self, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
-        let key = self.keys.connection(id);
-        let response = self.cluster.kv(|mut kv| async move { kv.get(key, None).await }).await?;
-        response
-            .kvs()
-            .first()
-            .map(|pair| records::decode_connection(id, pair.value()))
+        let keys = Namespace::ALL.map(|namespace| self.keys.connection(namespace, id));
+        let txn = Txn::new().and_then(keys.map(|key| TxnOp::get(key, None)));
+        let response = self.cluster.kv(|mut kv| async move { kv.txn(txn).await }).await?;
+        let pair = response.op_responses().into_iter().find_map(|response| match response {
+            TxnOpResponse::Get(get) => get.kvs().first().cloned(),
+            TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
+        });
+        pair.map(|pair| records::decode_connection(id, pair.value()))
             .transpose()
             .map_err(StoreError::corrupt)
     }
@@ -75,7 +67,9 @@ impl ConnectionRepository for EtcdConnectionRepository {
         after: Option<ConnectionId>,
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError> {
-        self.list(self.keys.namespace(namespace), after, limit).await
+        ConnectionPages { cluster: &self.cluster, prefix: self.keys.namespace(namespace) }
+            .page(after, limit)
+            .await
     }
 
     async fn list_by_user(
@@ -84,40 +78,8 @@ impl ConnectionRepository for EtcdConnectionRepository {
         after: Option<ConnectionId>,
         limit: usize,
     ) -> Result<Vec<Connection>, StoreError> {
-        self.list(self.keys.user(user_id), after, limit).await
-    }
-}
-
-impl EtcdConnectionRepository {
-    /// Reads an index, then the records it names, as they were then.
-    async fn list(
-        &self,
-        index: String,
-        after: Option<ConnectionId>,
-        limit: usize,
-    ) -> Result<Vec<Connection>, StoreError> {
-        if limit == 0 {
-            // etcd would take it for no limit.
-            return Ok(Vec::new());
-        }
-        let index = ConnectionIndex { cluster: &self.cluster, prefix: index };
-        let Ids { ids, revision } = index.page(after, limit).await?;
-        let then = GetOptions::new().with_revision(revision);
-        let mut connections = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(READS) {
-            let read = |id: &_| TxnOp::get(self.keys.connection(*id), Some(then.clone()));
-            let reads: Vec<_> = ids.iter().map(read).collect();
-            let txn = Txn::new().and_then(reads);
-            let response =
-                self.cluster.kv(|mut kv: KvClient| async move { kv.txn(txn).await }).await?;
-            for (id, response) in ids.iter().zip(response.op_responses()) {
-                let TxnOpResponse::Get(get) = response else { continue };
-                if let Some(pair) = get.kvs().first() {
-                    let connection = records::decode_connection(*id, pair.value());
-                    connections.push(connection.map_err(StoreError::corrupt)?);
-                }
-            }
-        }
-        Ok(connections)
+        ConnectionPages { cluster: &self.cluster, prefix: self.keys.user(user_id) }
+            .page(after, limit)
+            .await
     }
 }

@@ -5,9 +5,8 @@
 //! {prefix}/pruned                                              everything up to here may be gone
 //! {prefix}/events/{type}/{age}{node}{index}/{namespace}/{route}  the event log
 //! {prefix}/receipts/{scope}/{request id}                       what makes a repeat recognisable
-//! {prefix}/connections/{connection}                            the registry, and its indexes:
-//! {prefix}/namespaces/{namespace}/{connection}
-//! {prefix}/users/{user}/{connection}
+//! {prefix}/connections/{namespace}/{connection}                the registry...
+//! {prefix}/users/{user}/{connection}                           ...and what it holds of players, by player
 //! {prefix}/kicks/{target}                                      orders that connections be ended
 //! ```
 //!
@@ -146,51 +145,47 @@ impl Keys {
         recipient(key.strip_prefix(&self.kicks())?)
     }
 
-    pub(crate) fn connection(&self, id: ConnectionId) -> String {
-        format!("{}/connections/{id}", self.prefix)
+    /// Where a connection's record is, and, of a player's, the copy that is found by the player.
+    pub(crate) fn registration(&self, connection: &Connection) -> impl Iterator<Item = String> {
+        let id = connection.id;
+        let copy = connection.user_id.as_ref().map(|user_id| format!("{}{id}", self.user(user_id)));
+        std::iter::once(self.connection(connection.namespace, id)).chain(copy)
     }
 
-    /// All that is stored of a connection: its record, then what leads to it.
-    pub(crate) fn registration(&self, connection: &Connection) -> [Option<String>; 3] {
-        let id = connection.id;
-        [
-            Some(self.connection(id)),
-            Some(format!("{}{id}", self.namespace(connection.namespace))),
-            connection.user_id.as_ref().map(|user_id| format!("{}{id}", self.user(user_id))),
-        ]
+    /// Where a connection's record is if it is in a namespace.
+    pub(crate) fn connection(&self, namespace: Namespace, id: ConnectionId) -> String {
+        format!("{}{id}", self.namespace(namespace))
     }
 
     /// Whether a key is one of those that [`registration`](Self::registration) makes.
     pub(crate) fn is_registration(&self, key: &[u8]) -> bool {
         let below = key.strip_prefix(self.prefix.as_bytes()).unwrap_or_default();
-        ["/connections/", "/namespaces/", "/users/"]
-            .iter()
-            .any(|directory| below.starts_with(directory.as_bytes()))
+        ["/connections/", "/users/"].iter().any(|directory| below.starts_with(directory.as_bytes()))
     }
 
-    /// What the index entries of a namespace begin with.
+    /// What the keys of a namespace's connections begin with.
     pub(crate) fn namespace(&self, namespace: Namespace) -> String {
-        format!("{}/namespaces/{namespace}/", self.prefix)
+        format!("{}/connections/{namespace}/", self.prefix)
     }
 
-    /// What the index entries of a user begin with.
+    /// What the keys of a user's connections begin with.
     pub(crate) fn user(&self, user_id: &UserId) -> String {
         format!("{}/users/{}/", self.prefix, escape(user_id.as_str()))
     }
 }
 
-/// Where the entries of an index begin whose ids were made at a millisecond or later.
-pub(crate) fn index_from(prefix: &str, milliseconds: u64) -> String {
+/// Where the connections below a prefix begin whose ids were made at a millisecond or later.
+pub(crate) fn connections_from(prefix: &str, milliseconds: u64) -> String {
     format!("{prefix}{:08x}-{:04x}", milliseconds >> 16, milliseconds & 0xffff)
 }
 
-/// What all entries of an index come before: "0" is the character after the slash.
-pub(crate) fn index_end(prefix: &str) -> String {
+/// What all connections below a prefix come before: "0" is the character after the slash.
+pub(crate) fn connections_end(prefix: &str) -> String {
     format!("{}0", prefix.trim_end_matches('/'))
 }
 
-/// The id that an index entry ends with.
-pub(crate) fn indexed_connection(key: &str) -> Option<ConnectionId> {
+/// The id that the key of a connection ends with.
+pub(crate) fn connection_of(key: &str) -> Option<ConnectionId> {
     key.rsplit('/').next()?.parse().ok().map(ConnectionId)
 }
 
@@ -318,8 +313,7 @@ mod tests {
                 keys.receipt(&Scope::User(alice.clone()), &request_id),
                 keys.receipt(&Scope::Connection(id), &request_id),
                 keys.receipt(&Scope::System, &request_id),
-                keys.connection(id),
-                keys.namespace(Namespace::Guest),
+                keys.connection(Namespace::Guest, id),
                 keys.user(&alice),
                 keys.kick(&Recipient::User(alice.clone())),
                 keys.kick(&Recipient::Connection(id)),
@@ -333,8 +327,7 @@ mod tests {
         /core/game/v1/receipts/user:alice%2F%C3%A4%20%25/r%2F1
         /core/game/v1/receipts/connection:00000000-0000-0000-0000-000000000001/r%2F1
         /core/game/v1/receipts/system/r%2F1
-        /core/game/v1/connections/00000000-0000-0000-0000-000000000001
-        /core/game/v1/namespaces/guest/
+        /core/game/v1/connections/guest/00000000-0000-0000-0000-000000000001
         /core/game/v1/users/alice%2F%C3%A4%20%25/
         /core/game/v1/kicks/user:alice%2F%C3%A4%20%25
         /core/game/v1/kicks/connection:00000000-0000-0000-0000-000000000001
@@ -344,14 +337,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_index_is_divided_by_the_time_of_its_ids(id: u128, milliseconds in 0..1_u64 << 48) {
+        fn connections_are_divided_by_the_time_of_their_ids(id: u128, milliseconds in 0..1_u64 << 48) {
             let keys = Keys::new("/p");
             let prefix = keys.namespace(Namespace::Guest);
             let entry = format!("{prefix}{}", ConnectionId(Uuid::from_u128(id)));
             let made_at = u64::try_from(id >> 80)?;
-            let is_behind = entry >= index_from(&prefix, milliseconds);
+            let is_behind = entry >= connections_from(&prefix, milliseconds);
             prop_assert_eq!(is_behind, made_at >= milliseconds);
-            prop_assert!(entry < index_end(&prefix));
+            prop_assert!(entry < connections_end(&prefix));
         }
     }
 

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use etcd_client::{GetOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
 use game_realtime_application::ports::{KickOrders, StoreError};
-use game_realtime_domain::{ConnectionId, Recipient};
+use game_realtime_domain::{ConnectionId, Namespace, Recipient};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -61,19 +61,22 @@ impl EtcdKickOrders {
         let options = PutOptions::new().with_lease(self.lease().await?);
         let put = TxnOp::put(self.keys.kick(target), "", Some(options));
         let counted = GetOptions::new().with_count_only();
-        let count = match target {
+        let counts = match target {
             Recipient::User(user_id) => {
-                TxnOp::get(self.keys.user(user_id), Some(counted.with_prefix()))
+                vec![TxnOp::get(self.keys.user(user_id), Some(counted.with_prefix()))]
             }
-            Recipient::Connection(id) => TxnOp::get(self.keys.connection(*id), Some(counted)),
+            Recipient::Connection(id) => Namespace::ALL
+                .map(|namespace| self.keys.connection(namespace, *id))
+                .map(|key| TxnOp::get(key, Some(counted.clone())))
+                .into(),
         };
-        let txn = Txn::new().and_then([put, count]);
+        let txn = Txn::new().and_then(std::iter::once(put).chain(counts).collect::<Vec<_>>());
         let response = self.cluster.kv(|mut kv| async move { kv.txn(txn).await }).await?;
-        let count = response.op_responses().into_iter().find_map(|response| match response {
+        let counts = response.op_responses().into_iter().filter_map(|response| match response {
             TxnOpResponse::Get(get) => u64::try_from(get.count()).ok(),
             TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
         });
-        Ok(count.unwrap_or_default())
+        Ok(counts.sum())
     }
 
     /// A lease for one more order.

@@ -26,8 +26,8 @@ use crate::{
 /// A lease's id.
 pub(crate) type LeaseId = i64;
 
-/// Connections per lease; each has three keys.
-const CONNECTIONS_PER_LEASE: usize = 333;
+/// Connections per lease; each has two keys at most.
+const CONNECTIONS_PER_LEASE: usize = 500;
 /// Receipts per lease; each is one key.
 const RECEIPTS_PER_LEASE: usize = 1000;
 /// A lease for receipts is filled for this part of the idempotency window at most.

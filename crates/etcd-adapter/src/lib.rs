@@ -12,7 +12,7 @@
 mod batch;
 mod cluster;
 mod config;
-mod connection_index;
+mod connection_pages;
 mod connection_repository;
 mod epoch;
 mod event_feed;

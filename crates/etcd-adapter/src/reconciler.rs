@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::{
     cluster::{CallError, Cluster},
     jitter::jittered,
-    keys::{Keys, indexed_connection},
+    keys::{Keys, connection_of},
     leases::{Attached, LeaseId, Leases},
     local_registry::LocalRegistry,
 };
@@ -67,7 +67,7 @@ impl Reconciler {
 
     /// Deletes what is stored of a connection, key by key: etcd takes this even without room.
     pub(crate) async fn delete(&self, connection: &Connection) -> Result<(), CallError> {
-        for key in self.keys.registration(connection).into_iter().flatten() {
+        for key in self.keys.registration(connection) {
             self.cluster.kv(|mut kv| async move { kv.delete(key, None).await }).await?;
         }
         Ok(())
@@ -96,7 +96,7 @@ impl Reconciler {
     }
 
     fn is_in(&self, connection: &Connection, attached: &Attached) -> bool {
-        let mut keys = self.keys.registration(connection).into_iter().flatten();
+        let mut keys = self.keys.registration(connection);
         keys.all(|key| attached.keys.contains(key.as_bytes()))
     }
 
@@ -134,9 +134,9 @@ impl Reconciler {
     }
 
     fn is_ours(&self, key: &[u8]) -> bool {
-        let id = std::str::from_utf8(key).ok().and_then(indexed_connection);
+        let id = std::str::from_utf8(key).ok().and_then(connection_of);
         id.and_then(|id| self.registry.known(id)).is_some_and(|connection| {
-            let mut keys = self.keys.registration(&connection).into_iter().flatten();
+            let mut keys = self.keys.registration(&connection);
             keys.any(|ours| ours.as_bytes() == key)
         })
     }

@@ -90,7 +90,7 @@ impl EtcdStore {
         let stamps = Arc::new(LogicalClock::new(clock));
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
-        let writes = WriteQueue::new(cluster.request_timeout(), |lane, queue| {
+        let writes = WriteQueue::new(cluster.request_timeout(), |lane, pause, queue| {
             let writer = Writer {
                 node_id: options.node_id,
                 cluster: Arc::clone(&cluster),
@@ -101,6 +101,7 @@ impl EtcdStore {
                 stamps: Arc::clone(&stamps),
                 failing: AtomicBool::new(false),
                 lane,
+                pause,
             };
             tasks.spawn(watchdog.clone().watch("etcd writer", writer.run(queue, stop.clone())));
         });

@@ -17,6 +17,10 @@ use crate::batch::Write;
 /// transactions' worth for every second that a client is ready to wait.
 const LANE: usize = 8192;
 
+/// Between two transactions of the registry, so that a crowd that comes in costs etcd few of them and
+/// leaves its disk to events. Who comes alone does not wait.
+const REGISTRY_PAUSE: Duration = Duration::from_millis(5);
+
 /// The writers of a node, each with one transaction on its way: etcd takes the next one while it makes
 /// the last one durable, and one writer alone leaves it idle meanwhile.
 ///
@@ -73,14 +77,18 @@ impl WriteQueue {
     /// Makes the lanes. `serve` is given the name and the end of each, in turn.
     pub(crate) fn new(
         request_timeout: Duration,
-        mut serve: impl FnMut(&'static str, mpsc::Receiver<Write>),
+        mut serve: impl FnMut(&'static str, Duration, mpsc::Receiver<Write>),
     ) -> Self {
-        let mut lane = |name| {
+        let mut lane = |name, pause| {
             let (lane, queue) = mpsc::channel(LANE);
-            serve(name, queue);
+            serve(name, pause, queue);
             lane
         };
-        let lanes = Lanes { even: lane("even"), odd: lane("odd"), registry: lane("registry") };
+        let lanes = Lanes {
+            even: lane("even", Duration::ZERO),
+            odd: lane("odd", Duration::ZERO),
+            registry: lane("registry", REGISTRY_PAUSE),
+        };
         Self { lanes: Arc::new(lanes), request_timeout }
     }
 

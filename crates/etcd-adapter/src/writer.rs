@@ -22,7 +22,7 @@ use game_realtime_domain::{Connection, Epoch, NodeId};
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, yield_now},
-    time::Instant,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -52,6 +52,8 @@ pub(crate) struct Writer {
     pub(crate) failing: AtomicBool,
     /// Which lane it serves, for metrics.
     pub(crate) lane: &'static str,
+    /// How long a transaction at least is after the one before, unless the lane has filled it.
+    pub(crate) pause: Duration,
 }
 
 /// Why a batch could not be written.
@@ -147,8 +149,21 @@ impl Writer {
                     drop(span);
                     batch.answer(&response, encoded.parts, &epoch);
                     self.record(started.elapsed(), size);
+                    self.rest(&mut filling).await;
                 }
                 Err(failure) => self.fail(batch, span, failure),
+            }
+        }
+    }
+
+    /// Lets the next batch fill up.
+    async fn rest(&self, filling: &mut Filling) {
+        let pause = sleep(self.pause);
+        tokio::pin!(pause);
+        while !self.pause.is_zero() && !filling.is_full() {
+            tokio::select! {
+                () = &mut pause => return,
+                Some(write) = filling.queue.recv() => filling.add(write, &self.keys),
             }
         }
     }

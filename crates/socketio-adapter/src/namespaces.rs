@@ -139,13 +139,14 @@ async fn accept(
     if engine.is_repeated_attempt() && !gateway.takes_handshake(engine.request.client) {
         return Err(refused(ErrorCode::RateLimited));
     }
-    gateway.turnstile().pass().await;
     let credentials = engine.request.credentials(token);
     let connected = gateway.connect().execute(namespace, &credentials, engine.request.client).await;
     let Connected { connection, expires_at, seat } = connected.map_err(|error| {
         report(namespace, &error);
         refused(ErrorCode::from(&error))
     })?;
+    // Many are registered at once, and each has a lot to do now until it is ready.
+    gateway.turnstile().pass().await;
     count("accepted");
     let cursor = cursor.or_else(|| engine.request.cursor.clone());
     let session = Session::new(gateway, connection, (seat, expires_at), engine, &socket);

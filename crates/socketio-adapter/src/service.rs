@@ -200,7 +200,6 @@ impl Service {
         self.gateway.tasks().spawn(async move {
             let Ok(upgraded) = upgraded.await else { return };
             let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-            gateway.turnstile().pass().await;
             let limits = gateway.limits();
             let transport = Transport::new(
                 parts.io.into_inner(),

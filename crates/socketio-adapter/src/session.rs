@@ -98,7 +98,6 @@ impl Session {
     /// Joins delivery and tells the client that it is ready. Called once, after the client was
     /// told that it is connected.
     pub(crate) async fn begin(&self, cursor: Option<String>) {
-        self.gateway.turnstile().pass().await;
         self.unless_it_panics(self.try_begin(cursor)).await;
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::{sync::Semaphore, task::yield_now, time::Instant};
 
-/// Every step of joining that takes a while (accepting, the handshake, identification, becoming ready)
-/// passes here first: the next one begins when the node has nothing else to do. So an event waits for
+/// Every step of joining that takes a while (accepting, the first request, the first packet, becoming
+/// ready) passes here first: the next one begins when the node has nothing else to do. So an event waits for
 /// one step at most at each of its own, however many clients come in at once.
 pub(crate) struct Turnstile(Semaphore);
 

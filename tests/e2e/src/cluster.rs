@@ -125,8 +125,8 @@ impl Cluster {
         held.windows(2).all(|pair| matches!(pair, [one, other] if one == other))
     }
 
-    /// Waits until etcd's registry holds exactly these clients, each once in the registry and in
-    /// both indexes. Returns how long that took.
+    /// Waits until etcd's registry holds exactly these clients, each once in the registry, and
+    /// players by their name. Returns how long that took.
     ///
     /// # Panics
     /// When it does not within `limit`.
@@ -137,8 +137,7 @@ impl Cluster {
             let ready = client.last_ready();
             let text = |field: &str| ready.get(field).and_then(serde_json::Value::as_str);
             let id = text("connection_id").expect("ready has a connection id");
-            expected.insert(format!("{PREFIX}/connections/{id}"));
-            expected.insert(format!("{PREFIX}/namespaces/{}/{id}", client.namespace()));
+            expected.insert(format!("{PREFIX}/connections/{}/{id}", client.namespace()));
             if let Some(user) = text("user_id") {
                 expected.insert(format!("{PREFIX}/users/{user}/{id}"));
             }
@@ -160,7 +159,7 @@ impl Cluster {
     async fn registry(&self) -> BTreeSet<String> {
         let etcd = self.serving_etcd();
         let mut keys = BTreeSet::new();
-        for part in ["connections", "namespaces", "users"] {
+        for part in ["connections", "users"] {
             let found = etcd.read(&format!("{PREFIX}/{part}/")).await;
             keys.extend(found.into_iter().map(|raw| raw.key));
         }

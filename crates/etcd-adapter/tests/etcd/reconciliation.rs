@@ -26,7 +26,7 @@ async fn what_is_missing_is_restored_and_what_is_stale_removed() {
     }
     other.connections().save(&carol).await.expect("registered");
     let key = |connection: &game_realtime_domain::Connection| {
-        format!("{}/connections/{}", config.prefix, connection.id)
+        format!("{}/connections/private/{}", config.prefix, connection.id)
     };
     let alice_as_user = format!("{}/users/alice/{}", config.prefix, alice.id);
     let lease = {
@@ -40,8 +40,8 @@ async fn what_is_missing_is_restored_and_what_is_stale_removed() {
     kv.delete(alice_as_user.clone(), None::<DeleteOptions>).await.expect("deleted");
     // Some are there that are nobody's.
     let stale = [
-        format!("{}/connections/{}", config.prefix, unique_id()),
-        format!("{}/namespaces/private/{}", config.prefix, unique_id()),
+        format!("{}/connections/private/{}", config.prefix, unique_id()),
+        format!("{}/connections/guest/{}", config.prefix, unique_id()),
         // Alice's, but she never was this user.
         format!("{}/users/mallory/{}", config.prefix, alice.id),
     ];
@@ -89,9 +89,9 @@ async fn a_slow_old_node_never_removes_the_record_of_a_newer_connection() {
     let old_leases = raw.leases().await;
     new.connections().save(&after).await.expect("registered");
     // A record that was the old node's, written anew by somebody else.
-    let taken_over = format!("{}/connections/{}", config.prefix, unique_id());
+    let taken_over = format!("{}/connections/private/{}", config.prefix, unique_id());
     // A stale key shows when the old node has looked at its lease.
-    let stale = format!("{}/connections/{}", config.prefix, unique_id());
+    let stale = format!("{}/connections/private/{}", config.prefix, unique_id());
     let mut kv = raw.client.kv_client();
     for key in [&taken_over, &stale] {
         for lease in &old_leases {
