@@ -6,6 +6,7 @@ of a gRPC code it refuses every request with it. Ends with its standard input.
 """
 
 import json
+import pathlib
 import sys
 from concurrent import futures
 
@@ -46,7 +47,7 @@ def spans(request):
 def export(raw, context):
     request = service.ExportTraceServiceRequest.FromString(raw)
     print(json.dumps({"raw": raw.decode("latin-1"), "spans": list(spans(request))}), flush=True)
-    if len(sys.argv) > 1:
+    if len(sys.argv) == 2:
         context.abort(grpc.StatusCode[sys.argv[1]], "refused")
     return service.ExportTraceServiceResponse()
 
@@ -58,7 +59,12 @@ def main():
         export, response_serializer=service.ExportTraceServiceResponse.SerializeToString
     )
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(name, {method: handler})])
-    port = server.add_insecure_port("127.0.0.1:0")
+    if len(sys.argv) == 3:
+        certificate, key = (pathlib.Path(path).read_bytes() for path in sys.argv[1:])
+        credentials = grpc.ssl_server_credentials([(key, certificate)])
+        port = server.add_secure_port("127.0.0.1:0", credentials)
+    else:
+        port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
     sys.stdin.read()

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     path::Path,
     process::Stdio,
     sync::{Arc, Mutex},
@@ -16,11 +17,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{PATIENCE, driver::python};
+use crate::{PATIENCE, certificates::Certificates, driver::python};
 
 /// A running collector. Killed when dropped.
 pub struct Collector {
-    port: u16,
+    endpoint: String,
     requests: Arc<Mutex<Vec<Request>>>,
     changed: watch::Receiver<usize>,
     // The process ends with its standard input.
@@ -69,15 +70,21 @@ pub struct TracedSpan {
 impl Collector {
     /// Starts a collector that takes everything.
     pub async fn start() -> Self {
-        Self::launch(&[]).await
+        Self::launch("http", &[""; 0]).await
+    }
+
+    /// Starts a collector that speaks TLS, with the certificate of `server`.
+    pub async fn start_with_tls(certificates: &Certificates) -> Self {
+        let (certificate, key) = certificates.of("server");
+        Self::launch("https", &[certificate, key]).await
     }
 
     /// Starts a collector that refuses everything, with the name of a gRPC code.
     pub async fn start_refusing(code: &str) -> Self {
-        Self::launch(&[code]).await
+        Self::launch("http", &[code]).await
     }
 
-    async fn launch(arguments: &[&str]) -> Self {
+    async fn launch(scheme: &str, arguments: &[impl AsRef<OsStr>]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("collector/collector.py");
         let mut process = Command::new(python())
             .arg(script)
@@ -104,14 +111,15 @@ impl Collector {
                 change.send_modify(|count| *count += 1);
             }
         });
-        let port = first.parse().expect("a port");
-        Self { port, requests, changed, _input: input, _process: process }
+        let port: u16 = first.parse().expect("a port");
+        let endpoint = format!("{scheme}://127.0.0.1:{port}");
+        Self { endpoint, requests, changed, _input: input, _process: process }
     }
 
     /// Where it is: `telemetry.traces.endpoint`.
     #[must_use]
-    pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// All spans it has got.

@@ -34,6 +34,7 @@ pub struct Settings {
     small_disk: Option<(PathBuf, usize)>,
     open_files: Option<String>,
     counted: Option<PathBuf>,
+    authorities: Option<PathBuf>,
 }
 
 impl Settings {
@@ -48,6 +49,7 @@ impl Settings {
             small_disk: None,
             open_files: None,
             counted: None,
+            authorities: None,
         }
         .with("http.host", "127.0.0.1")
         .with_toml("http.port", &port.to_string())
@@ -138,6 +140,13 @@ impl Settings {
         self
     }
 
+    /// Has the process take the authorities in a PEM file for those of the system.
+    #[must_use]
+    pub fn with_authorities(mut self, file: &Path) -> Self {
+        self.authorities = Some(file.to_owned());
+        self
+    }
+
     /// The public port.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -157,6 +166,14 @@ impl Settings {
 
     /// What starts the server, but for its arguments.
     pub(crate) fn command(&self) -> Command {
+        let mut command = self.program();
+        if let Some(file) = &self.authorities {
+            command.env("SSL_CERT_FILE", file);
+        }
+        command
+    }
+
+    fn program(&self) -> Command {
         if let Some(limit) = &self.open_files {
             let mut command = Command::new("sh");
             command.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]).arg(binary());

@@ -9,13 +9,13 @@ use std::{
 
 use futures_util::future::join_all;
 use game_realtime_e2e::{
-    Client, Collector, ConnectOptions, Driver, Etcd, Library, PATIENCE, SECRET, Server, Settings,
-    Store, TracedSpan, event, free_port, mint, shape,
+    Certificates, Client, Collector, ConnectOptions, Driver, Etcd, Library, PATIENCE, SECRET,
+    Server, Settings, Store, TracedSpan, event, free_port, mint, shape,
 };
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// What somebody says; no other part of a span looks like it.
@@ -23,6 +23,8 @@ const TEXT: &str = "zanzibarquux";
 const ALICE: &str = "alice-vermicelli";
 const BOB: &str = "bob-tagliatelle";
 const REQUEST: &str = "request-orecchiette";
+
+const POLL: Duration = Duration::from_millis(20);
 
 const RECEIVE: &str = "socketio.event.receive";
 const PUBLISH: &str = "application.event.publish";
@@ -90,7 +92,7 @@ async fn one_send_is_one_trace_from_the_sender_to_the_recipients_on_all_nodes() 
     let (collector, etcd) = (Collector::start().await, Etcd::start().await);
     let store = Store::Etcd { endpoint: etcd.endpoint(), prefix: "/e2e/traces".to_owned() };
     // The node that takes an event in decides; the others follow.
-    let settings = ["1", "0", "0.0"].map(|ratio| traced(&store, &collector.endpoint(), ratio));
+    let settings = ["1", "0", "0.0"].map(|ratio| traced(&store, collector.endpoint(), ratio));
     let servers = join_all(settings.iter().map(Server::start)).await;
     let [first, second, third] = servers.as_slice() else { panic!("three nodes") };
     let driver = Driver::start(Library::JavaScript4);
@@ -215,7 +217,7 @@ async fn what_is_not_sampled_is_not_traced_and_without_an_endpoint_nothing_is_co
     let driver = Driver::start(Library::JavaScript4);
     for (ratio, expected, connections) in [(Some("1"), 50, 1), (Some("0"), 0, 0), (None, 0, 0)] {
         let settings = match ratio {
-            Some(ratio) => traced(&Store::Memory, &collector.endpoint(), ratio),
+            Some(ratio) => traced(&Store::Memory, collector.endpoint(), ratio),
             None => {
                 Settings::new(&Store::Memory).with_toml("telemetry.traces.sampling_ratio", "1.0")
             }
@@ -251,7 +253,9 @@ async fn a_collector_that_is_gone_deaf_or_unwilling_is_felt_by_nobody() {
     let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let unwilling = Collector::start_refusing("INVALID_ARGUMENT").await;
     let driver = Driver::start(Library::JavaScript4);
-    for endpoint in [gone, format!("http://{}", deaf.local_addr().unwrap()), unwilling.endpoint()] {
+    for endpoint in
+        [gone, format!("http://{}", deaf.local_addr().unwrap()), unwilling.endpoint().to_owned()]
+    {
         let settings = traced(&Store::Memory, &endpoint, "1")
             .with("telemetry.traces.export_timeout", &format!("{}s", EXPORT_TIMEOUT.as_secs()))
             .with_toml("telemetry.traces.queue_spans", "32")
@@ -286,7 +290,7 @@ async fn a_collector_that_is_gone_deaf_or_unwilling_is_felt_by_nobody() {
 #[tokio::test]
 async fn a_node_that_goes_exports_its_last_spans() {
     let collector = Collector::start().await;
-    let settings = traced(&Store::Memory, &collector.endpoint(), "1")
+    let settings = traced(&Store::Memory, collector.endpoint(), "1")
         .with("telemetry.traces.batch_delay", "1h")
         .with("telemetry.traces.service_name", "lobby")
         .with("telemetry.traces.service_instance", "lobby-7");
@@ -306,4 +310,30 @@ async fn a_node_that_goes_exports_its_last_spans() {
         assert_eq!(span.resource.get("service.name"), Some(&json!("lobby")));
         assert_eq!(span.resource.get("service.instance.id"), Some(&json!("lobby-7")));
     }
+}
+
+#[tokio::test]
+async fn a_collector_with_tls_is_sent_spans_if_its_authority_is_trusted() {
+    let certificates = Certificates::new("nobody");
+    let collector = Collector::start_with_tls(&certificates).await;
+    let settings = || traced(&Store::Memory, collector.endpoint(), "1");
+    let stranger = Server::start(&settings()).await;
+    let trusting = Server::start(&settings().with_authorities(&certificates.ca())).await;
+    let driver = Driver::start(Library::JavaScript4);
+    let mut said = Vec::new();
+    for server in [&stranger, &trusting] {
+        let alice = player(&driver, server, &mint(ALICE)).await;
+        said.push(send(&alice, event::BROADCAST, json!({"message": TEXT})).await);
+    }
+    collector.await_spans(|spans| (!trace_of(spans, &said[1]).is_empty()).then_some(())).await;
+    trusting.stop().await;
+    let told = "spans are not exported";
+    let refused = async {
+        while !stranger.log().contains(told) {
+            sleep(POLL).await
+        }
+    };
+    timeout(PATIENCE, refused).await.unwrap();
+    stranger.stop().await;
+    assert_eq!(trace_of(&collector.spans(), &said[0]).len(), 0);
 }
