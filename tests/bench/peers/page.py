@@ -2,8 +2,21 @@
 
 import statistics
 
+import scenarios as s
 from goals import GOALS
 from plot import draw
+
+# One column of the summary each: the scenario, what is done in it, the figure, and its title.
+SUMMARY = (
+    ("fan-out", "", s.CPU_DELIVERY, "server CPU µs per delivery, one event to 5 000"),
+    ("backlog", s.BACKLOG, s.DELIVERIES, "deliveries/s, 100 events at once to 1 000"),
+    ("messages", "", s.EVENTS, "messages/s acknowledged, flat out"),
+    ("messages", "", s.CPU_EVENT, "server CPU µs per message"),
+    *(("latency", "", figure, f"ms until delivered at 1 000 messages/s, {quantile}")
+      for figure, quantile in zip(s.DELIVERED, ("p50", "p99", "p99.9"))),
+    ("connects", "", s.CONNECTS, "connections/s"),
+    ("idle", "", s.MEMORY, "KiB per idle connection"),
+)
 
 HEAD = """# Benchmarks
 
@@ -31,9 +44,18 @@ this page; `just bench-peers fan-out connects` measures some of it again.
 - What is delivered is as long with all of them: peers are sent longer texts for what the gateway adds.
 - The floor is a loop over the sockets that writes the same frames, a write each, and does nothing else.
 
+## Summary
+
+Medians; each column has its section below, with the command, the spread and more figures.
+
+{summary}
+
 ## The goals
 
 {goals}
+
+What stands in the way of those that are not reached, and what it would take:
+[performance.md](performance.md#goals-that-are-not-reached).
 """
 
 
@@ -55,6 +77,21 @@ def spread(values, digits):
 def values_of(figure, cell, rounds):
     values = (figure.of(reports[cell.name]) for reports in rounds if cell.name in reports)
     return [value for value in values if value is not None]
+
+
+def summary_rows(results):
+    by_name = {scenario.name: (scenario, result["rounds"]) for scenario, result in results}
+    cells = [cell for scenario, _ in by_name.values() for cell in scenario.cells]
+    for server in dict.fromkeys(cell.server for cell in cells):
+        row = []
+        for name, what, figure, _ in SUMMARY:
+            scenario, rounds = by_name.get(name, (None, []))
+            of_server = (cell for cell in (scenario.cells if scenario else ())
+                         if cell.server == server and cell.what == what)
+            values = [value for cell in of_server for value in values_of(figure, cell, rounds)]
+            row.append(spread([statistics.median(values)], figure.digits) if values else "")
+        if any(row):
+            yield [server, *row]
 
 
 def goal_rows(results):
@@ -112,7 +149,8 @@ def about(results):
 def write_page(directory, results):
     rounds = max((len(result["rounds"]) for _, result in results), default=0)
     goals = "\n".join(table(["what", "goal", "is (smallest to largest of a round)", ""], goal_rows(results)))
-    parts = [HEAD.format(about=about(results), rounds=rounds, goals=goals)]
+    summary = "\n".join(table(["", *(title for *_, title in SUMMARY)], summary_rows(results)))
+    parts = [HEAD.format(about=about(results), rounds=rounds, summary=summary, goals=goals)]
     parts += ["\n".join(section(*result)) + "\n" for result in results]
     (directory / "benchmarks.md").write_text("\n".join(parts))
     (directory / "benchmarks.svg").write_text(draw(results))

@@ -147,7 +147,7 @@ async fn cost(work: Work, (little, much): (u32, u32), pieces: u32) -> f64 {
 /// What everything costs, in one run.
 async fn measure() -> BTreeMap<&'static str, f64> {
     let event = cost(Work::Buy, (50, 250), 1).await;
-    let broadcast = cost(Work::Broadcast, (5, 405), 1).await;
+    let broadcast = cost(Work::Broadcast, (5, 205), 1).await;
     let measured = BTreeMap::from([
         ("connection", cost(Work::Connect, (20, 100), 1).await),
         ("event", event),
