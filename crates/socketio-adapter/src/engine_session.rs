@@ -106,6 +106,15 @@ impl EngineSession {
         }
     }
 
+    /// Stops reading from a WebSocket that was not there yet when an inbox became full. Not before its
+    /// upgrade is complete: until then the library delivers nothing, and no inbox would empty.
+    pub(crate) fn pause_again(&self) {
+        let inboxes = self.congested.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(transport) = self.transport.get() {
+            transport.pause_reading(*inboxes > 0);
+        }
+    }
+
     /// Waits until a polling client has been given what waited for it.
     pub(crate) fn polled(&self) -> Notified<'_> {
         self.polled.notified()

@@ -42,6 +42,8 @@ pub(crate) enum Offered {
         start_worker: bool,
         /// The inbox has just become full: reading should stop.
         congested: bool,
+        /// It has been full before, and reading should have stopped.
+        overdue: bool,
     },
     /// There is no room; it has to be answered at once.
     Refused(Incoming),
@@ -74,10 +76,12 @@ impl Inbox {
         }
         state.bytes += size;
         state.waiting.push_back(event);
-        let congested = !state.congested && state.waiting.len() >= self.limit;
+        let overdue = state.congested;
+        let congested = !overdue && state.waiting.len() >= self.limit;
         state.congested |= congested;
         self.arrived.notify_one();
-        Offered::Queued { start_worker: !std::mem::replace(&mut state.worked, true), congested }
+        let start_worker = !std::mem::replace(&mut state.worked, true);
+        Offered::Queued { start_worker, congested, overdue }
     }
 
     pub(crate) fn take(&self) -> Option<Taken> {

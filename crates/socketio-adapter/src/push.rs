@@ -234,6 +234,12 @@ impl ConnectionPush {
         }
     }
 
+    /// Whether the client is on a WebSocket, or has moved to one.
+    pub(crate) fn is_websocket(&self) -> bool {
+        let socket = self.socket.upgrade();
+        socket.is_some_and(|socket| socket.transport_type() == TransportType::Websocket)
+    }
+
     /// Tells the client to stay away, after which it closes its transport itself; it is closed for
     /// those that do not. Until then the socket stays: the library would close the transport at
     /// the next event that the client has sent before it was told, and what it was told be lost.

@@ -160,9 +160,11 @@ impl Session {
             return;
         }
         match self.inbox.offer(event) {
-            Offered::Queued { start_worker, congested } => {
+            Offered::Queued { start_worker, congested, overdue } => {
                 if congested {
                     self.engine.set_congested(true);
+                } else if overdue && self.push.is_websocket() {
+                    self.engine.pause_again();
                 }
                 if start_worker {
                     let session = Arc::clone(self);

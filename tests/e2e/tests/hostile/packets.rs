@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use game_realtime_e2e::{
-    PATIENCE, Server, Settings, Store,
+    Etcd, PATIENCE, Polling, Server, Settings, Store, event,
     raw::{GUEST, Heard, PRIVATE, Raw, frame, opcode},
 };
 use tokio::time::Instant;
@@ -200,5 +200,47 @@ async fn what_comes_with_the_upgrade_need_not_wait_for_more() {
         }
     }
     assert!(sent.elapsed() < Duration::from_millis(900), "after {:?}", sent.elapsed());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_with_a_full_inbox_that_moves_to_a_websocket_is_read_no_further() {
+    // Of these 16 are on their way, and no more than 16 times the inbox would wait for them.
+    const FULL: usize = 40;
+    const EVENTS: usize = FULL + 300;
+    const NAMESPACE: &str = "/core/game/v1/real-time/guest";
+    let etcd = Etcd::start().await;
+    let store = Store::Etcd { endpoint: etcd.endpoint(), prefix: "/e2e/moving".to_owned() };
+    let server = Server::start(&Settings::new(&store).with_toml("limits.inbox_events", "8")).await;
+    let polling = Polling::open(server.port()).await;
+    polling.send(&format!("40{NAMESPACE},")).await;
+    polling.await_packet(&format!("42{NAMESPACE},[\"core.game.connection.ready\"")).await;
+    let event =
+        |number| format!("42{NAMESPACE},{number}[\"{}\",{{\"message\":\"m\"}}]", event::BROADCAST);
+    etcd.freeze();
+    let events: Vec<_> = (0..FULL).map(event).collect();
+    polling.send(&events.join("\u{1e}")).await;
+
+    let mut raw = Raw::connect(server.port()).await.unwrap();
+    let session = polling.session();
+    let head = format!(
+        "GET /socket.io/?EIO=4&transport=websocket&sid={session} HTTP/1.1\r\n\
+         Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    );
+    assert_eq!(raw.request(&head, b"", PATIENCE).await.unwrap().0, 101);
+    raw.send_text("2probe").await.unwrap();
+    assert_eq!(raw.hear(PATIENCE).await, Heard::Text("3probe".to_owned()));
+    raw.send_text("5").await.unwrap();
+    for number in FULL..EVENTS {
+        raw.send_text(&event(number)).await.unwrap();
+    }
+    assert_eq!(raw.hear(Duration::from_millis(500)).await, Heard::Nothing);
+    etcd.thaw();
+    for number in 0..EVENTS {
+        let answer = format!("43{NAMESPACE},{number}[{{\"status\":");
+        let answer = raw.hear_part(&answer, PATIENCE).await.unwrap();
+        assert!(answer.contains("\"ok\""), "{answer}");
+    }
     server.stop().await;
 }
