@@ -56,10 +56,13 @@ pub(crate) fn filter(level: &str) -> Result<EnvFilter, InvalidFilter> {
     let meant = |directive: &str| {
         directive.contains(['=', '[']) || LEVELS.iter().any(|it| it.eq_ignore_ascii_case(directive))
     };
-    if !level.split(',').all(meant) {
+    // The library takes a directive apart at the wrong places if a space comes before it, and panics if
+    // such a place is within a character.
+    let directives: Vec<_> = level.split(',').map(str::trim).collect();
+    if !directives.iter().copied().all(meant) {
         return Err(InvalidFilter);
     }
-    EnvFilter::builder().parse(level).map_err(|_| InvalidFilter)
+    EnvFilter::builder().parse(directives.join(",")).map_err(|_| InvalidFilter)
 }
 
 #[cfg(test)]
@@ -92,10 +95,13 @@ mod tests {
 
     #[test]
     fn a_filter_is_a_level_or_a_list_of_levels_per_module() {
-        for valid in ["off", "INFO", "debug", "info,hyper=debug,a::b=trace"] {
+        for valid in ["off", "INFO", "debug", "info,hyper=debug,a::b=trace", " info, hyper=debug "]
+        {
             assert!(filter(valid).is_ok(), "{valid}");
         }
-        for invalid in ["", "inof", "info,", "info,hyper", "info, hyper=debug", "hyper=loud", "5"] {
+        for invalid in
+            ["", "inof", "info,", "info,hyper", "info, hyper", "hyper=loud", "5", "\nX-é["]
+        {
             assert!(filter(invalid).is_err(), "{invalid}");
         }
     }
