@@ -106,9 +106,10 @@ impl EngineSession {
         }
     }
 
-    /// Stops reading from a WebSocket that was not there yet when an inbox became full. Not before its
-    /// upgrade is complete: until then the library delivers nothing, and no inbox would empty.
-    pub(crate) fn pause_again(&self) {
+    /// Reads from a WebSocket, or does not, as its inboxes want it. One that was not there yet when an
+    /// inbox became full is not to be paused before its upgrade is complete: until then the library
+    /// delivers nothing, and no inbox would empty.
+    pub(crate) fn pause_while_congested(&self) {
         let inboxes = self.congested.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(transport) = self.transport.get() {
             transport.pause_reading(*inboxes > 0);

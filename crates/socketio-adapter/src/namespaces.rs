@@ -1,6 +1,6 @@
 //! The Socket.IO namespaces: who may join one, and what happens then.
 
-use std::{convert::Infallible, fmt, sync::Arc};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use game_realtime_application::{
@@ -68,6 +68,9 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// How soon a client that was refused can try again over the same WebSocket.
+const REST: Duration = Duration::from_millis(50);
+
 /// What the library itself says of a namespace that is not there.
 const UNKNOWN_NAMESPACE: Refusal = Refusal("Invalid namespace");
 
@@ -83,8 +86,14 @@ pub(crate) fn register(io: &SocketIo, gateway: &Arc<Gateway>, base_path: &str) {
         let accept = move |join: Join| {
             let gateway = Arc::clone(&gateway);
             async move {
-                let accepted = caught(accept(gateway, game_namespace, join)).await;
-                accepted.unwrap_or(Err(Refusal(ErrorCode::Internal.as_str())))
+                let engine =
+                    join.socket.req_parts().extensions.get::<Arc<EngineSession>>().cloned();
+                let accepted = caught(accept(Arc::clone(&gateway), game_namespace, join)).await;
+                let accepted = accepted.unwrap_or(Err(Refusal(ErrorCode::Internal.as_str())));
+                if let (Err(_), Some(engine)) = (&accepted, engine) {
+                    rest(&gateway, engine);
+                }
+                accepted
             }
         };
         io.ns(name, begin.with(accept));
@@ -158,6 +167,18 @@ async fn accept(
     });
     socket.extensions.insert(Accepted { session, cursor });
     Ok(())
+}
+
+/// Reads nothing from a client for a while that is being refused. The library ignores an attempt that
+/// comes before it is done with the last one, which is after the client was told.
+fn rest(gateway: &Arc<Gateway>, engine: Arc<EngineSession>) {
+    let Some(transport) = engine.transport() else { return };
+    transport.pause_reading(true);
+    let rested = Arc::clone(gateway);
+    gateway.tasks().spawn(async move {
+        rested.pause(REST).await;
+        engine.pause_while_congested();
+    });
 }
 
 /// Goes on once the client was told that it is connected.

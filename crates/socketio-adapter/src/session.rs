@@ -164,7 +164,7 @@ impl Session {
                 if congested {
                     self.engine.set_congested(true);
                 } else if overdue && self.push.is_websocket() {
-                    self.engine.pause_again();
+                    self.engine.pause_while_congested();
                 }
                 if start_worker {
                     let session = Arc::clone(self);
