@@ -330,7 +330,7 @@ async fn a_collector_with_tls_is_sent_spans_if_its_authority_is_trusted() {
     let told = "spans are not exported";
     let refused = async {
         while !stranger.log().contains(told) {
-            sleep(POLL).await
+            sleep(POLL).await;
         }
     };
     timeout(PATIENCE, refused).await.unwrap();
