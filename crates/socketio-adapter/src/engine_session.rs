@@ -94,21 +94,20 @@ impl EngineSession {
         self.attempted.swap(true, Ordering::Relaxed)
     }
 
-    /// Notes that an inbox is full, or no longer: reading stops while any is.
+    /// Notes that an inbox is full, or no longer. Reading goes on when none is.
     pub(crate) fn set_congested(&self, congested: bool) {
         let mut inboxes = self.congested.lock().unwrap_or_else(PoisonError::into_inner);
         *inboxes = if congested { inboxes.saturating_add(1) } else { inboxes.saturating_sub(1) };
-        if let Some(transport) = self.transport.get() {
-            transport.pause_reading(*inboxes > 0);
-        }
         if *inboxes == 0 {
+            if let Some(transport) = self.transport.get() {
+                transport.pause_reading(false);
+            }
             self.relieved.notify_waiters();
         }
     }
 
-    /// Reads from a WebSocket, or does not, as its inboxes want it. One that was not there yet when an
-    /// inbox became full is not to be paused before its upgrade is complete: until then the library
-    /// delivers nothing, and no inbox would empty.
+    /// Reads from the WebSocket while no inbox is full. Only for one that is in use: during an upgrade the
+    /// library delivers nothing, and no inbox would empty before it has read that it is complete.
     pub(crate) fn pause_while_congested(&self) {
         let inboxes = self.congested.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(transport) = self.transport.get() {

@@ -40,10 +40,10 @@ pub(crate) enum Offered {
     Queued {
         /// No worker is at it: the caller has to start one.
         start_worker: bool,
-        /// The inbox has just become full: reading should stop.
+        /// The inbox has just become full.
         congested: bool,
-        /// It has been full before, and reading should have stopped.
-        overdue: bool,
+        /// It is full: reading should stop.
+        full: bool,
     },
     /// There is no room; it has to be answered at once.
     Refused(Incoming),
@@ -76,12 +76,12 @@ impl Inbox {
         }
         state.bytes += size;
         state.waiting.push_back(event);
-        let overdue = state.congested;
-        let congested = !overdue && state.waiting.len() >= self.limit;
+        let congested = !state.congested && state.waiting.len() >= self.limit;
         state.congested |= congested;
+        let full = state.congested;
         self.arrived.notify_one();
         let start_worker = !std::mem::replace(&mut state.worked, true);
-        Offered::Queued { start_worker, congested, overdue }
+        Offered::Queued { start_worker, congested, full }
     }
 
     pub(crate) fn take(&self) -> Option<Taken> {

@@ -10,7 +10,7 @@ use game_realtime_application::{
 };
 use game_realtime_domain::Namespace;
 use socketioxide::{
-    ProtocolVersion, SocketIo,
+    ProtocolVersion, SocketIo, TransportType,
     adapter::LocalAdapter,
     extract::AckSender,
     handler::{ConnectHandler, FromConnectParts, FromMessageParts, MessageHandler, Value},
@@ -86,12 +86,11 @@ pub(crate) fn register(io: &SocketIo, gateway: &Arc<Gateway>, base_path: &str) {
         let accept = move |join: Join| {
             let gateway = Arc::clone(&gateway);
             async move {
-                let engine =
-                    join.socket.req_parts().extensions.get::<Arc<EngineSession>>().cloned();
+                let socket = Arc::clone(&join.socket);
                 let accepted = caught(accept(Arc::clone(&gateway), game_namespace, join)).await;
                 let accepted = accepted.unwrap_or(Err(Refusal(ErrorCode::Internal.as_str())));
-                if let (Err(_), Some(engine)) = (&accepted, engine) {
-                    rest(&gateway, engine);
+                if accepted.is_err() {
+                    rest(&gateway, &socket);
                 }
                 accepted
             }
@@ -171,7 +170,11 @@ async fn accept(
 
 /// Reads nothing from a client for a while that is being refused. The library ignores an attempt that
 /// comes before it is done with the last one, which is after the client was told.
-fn rest(gateway: &Arc<Gateway>, engine: Arc<EngineSession>) {
+fn rest(gateway: &Arc<Gateway>, socket: &Socket) {
+    let engine = socket.req_parts().extensions.get::<Arc<EngineSession>>().cloned();
+    // A polling client makes a request of its own for that.
+    let is_websocket = socket.transport_type() == TransportType::Websocket;
+    let Some(engine) = engine.filter(|_| is_websocket) else { return };
     let Some(transport) = engine.transport() else { return };
     transport.pause_reading(true);
     let rested = Arc::clone(gateway);

@@ -160,10 +160,11 @@ impl Session {
             return;
         }
         match self.inbox.offer(event) {
-            Offered::Queued { start_worker, congested, overdue } => {
+            Offered::Queued { start_worker, congested, full } => {
                 if congested {
                     self.engine.set_congested(true);
-                } else if overdue && self.push.is_websocket() {
+                }
+                if full && self.push.is_websocket() {
                     self.engine.pause_while_congested();
                 }
                 if start_worker {

@@ -34,7 +34,7 @@ async fn what_is_missing_is_restored_and_what_is_stale_removed() {
         pair.kvs()[0].lease()
     };
 
-    // A whole registration is missing, and an index entry of another.
+    // A whole registration is missing, and of another the copy below the player.
     let mut kv = raw.client.kv_client();
     kv.delete(key(&bob), None::<DeleteOptions>).await.expect("deleted");
     kv.delete(alice_as_user.clone(), None::<DeleteOptions>).await.expect("deleted");
