@@ -18,8 +18,10 @@ pub mod use_cases;
 pub mod wire;
 
 mod expiry;
+mod history_builder;
 mod kick_queue;
 mod record;
+mod retention;
 mod timeline;
 
 pub use delivery::{
@@ -27,6 +29,8 @@ pub use delivery::{
     Recovery, Resume, start as start_delivery, start_kicks, start_seeded as start_delivery_seeded,
 };
 pub use expiry::Expiry;
+pub use history_builder::HistoryBuilder;
 pub use kick_queue::KickQueue;
 pub use record::{EncodedPayload, NewEvent, PositionedEvent, RecordedEvent, RequestReceipt, Scope};
+pub use retention::{ClassRetention, RetentionPolicy};
 pub use timeline::{Timeline, TimelineLimits};

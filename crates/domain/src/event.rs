@@ -45,6 +45,31 @@ impl EventType {
     }
 }
 
+/// What events have in common that are kept equally long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RetentionClass {
+    /// What players say and do to each other.
+    State,
+    /// What changes what a player owns. Kept longest, and the last to go when space runs out.
+    Purchases,
+}
+
+impl RetentionClass {
+    /// Every class, in the order in which they go when space runs out.
+    pub const ALL: [Self; 2] = [Self::State, Self::Purchases];
+}
+
+impl EventType {
+    /// How long events of this type are kept.
+    #[must_use]
+    pub const fn retention_class(self) -> RetentionClass {
+        match self {
+            Self::Broadcast | Self::SendMessage => RetentionClass::State,
+            Self::BuyGood => RetentionClass::Purchases,
+        }
+    }
+}
+
 impl fmt::Display for EventType {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())

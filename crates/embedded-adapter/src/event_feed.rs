@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use game_realtime_application::ports::{
-    Clock, EventFeed, FeedStream, FeedUpdate, FollowError, History, StoreError,
+use game_realtime_application::{
+    HistoryBuilder, TimelineLimits,
+    ports::{Clock, EventFeed, FeedStream, FeedUpdate, FollowError, History, StoreError},
 };
-use game_realtime_domain::{Epoch, Position};
+use game_realtime_domain::{Cursor, Epoch, Position};
 use tokio::sync::watch;
 
 use crate::{
@@ -51,21 +52,22 @@ impl EmbeddedEventFeed {
 
 #[async_trait]
 impl EventFeed for EmbeddedEventFeed {
-    async fn recent(&self, window: Duration, events: usize) -> Result<History, StoreError> {
+    async fn recent(&self, limits: TimelineLimits) -> Result<History, StoreError> {
         let head = *self.head.borrow();
-        let oldest = self.clock.now().minus(window);
-        let stretch = self
+        let builder = HistoryBuilder::new(limits, self.clock.now());
+        let (builder, pruned) = self
             .database
             .read(HISTORY_TIME_LIMIT, move |transaction| {
-                event_log::recent(transaction, head, oldest, events)
+                let builder = event_log::recent(transaction, head, builder)?;
+                Ok((builder, event_log::pruned_up_to(transaction)?))
             })
             .await?;
-        Ok(History {
-            epoch: self.epoch.clone(),
-            floor: position_of(stretch.floor),
-            events: stretch.events,
-            head: position_of(head),
-        })
+        Ok(builder.build(self.epoch.clone(), position_of(pruned)))
+    }
+
+    async fn end(&self) -> Result<Cursor, StoreError> {
+        let head = *self.head.borrow();
+        Ok(Cursor { epoch: self.epoch.clone(), position: position_of(head) })
     }
 
     async fn follow(

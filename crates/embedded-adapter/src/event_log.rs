@@ -1,7 +1,7 @@
 //! Reads the log of events from a snapshot of the file. Nothing here waits for a writer.
 
-use game_realtime_application::PositionedEvent;
-use game_realtime_domain::{EventType, Timestamp};
+use game_realtime_application::{HistoryBuilder, PositionedEvent};
+use game_realtime_domain::{EventType, Position};
 use redb::ReadTransaction;
 
 use crate::{
@@ -14,12 +14,6 @@ use crate::{
 const PAGE_EVENTS: usize = 512;
 /// How large the records of one page are, in bytes; the last one may go beyond.
 const PAGE_BYTES: usize = 1024 * 1024;
-
-/// A stretch of the log without holes: every event after `floor`, up to where it was read to.
-pub(crate) struct Stretch {
-    pub(crate) floor: u64,
-    pub(crate) events: Vec<PositionedEvent>,
-}
 
 /// The number up to which everything was pruned.
 pub(crate) fn pruned_up_to(transaction: &ReadTransaction) -> Result<u64, Fault> {
@@ -50,27 +44,21 @@ pub(crate) fn page(
     Ok(Some(events))
 }
 
-/// The events up to `head` that are younger than `oldest` or among the last `at_least`.
+/// Adds events up to `head` to a history, newest first, until it has enough.
 pub(crate) fn recent(
     transaction: &ReadTransaction,
     head: u64,
-    oldest: Timestamp,
-    at_least: usize,
-) -> Result<Stretch, Fault> {
+    mut history: HistoryBuilder,
+) -> Result<HistoryBuilder, Fault> {
     let table = transaction.open_table(EVENTS)?;
-    let mut floor = head;
-    let mut events = Vec::new();
     for entry in table.range(..=head)?.rev() {
         let (number, record) = entry?;
-        let event = decode_event(number.value(), record.value())?;
-        if events.len() >= at_least && event.event.created_at < oldest {
+        history.add(decode_event(number.value(), record.value())?);
+        if history.floor() > Position::START {
             break;
         }
-        floor = number.value().saturating_sub(1);
-        events.push(event);
     }
-    events.reverse();
-    Ok(Stretch { floor, events })
+    Ok(history)
 }
 
 /// The newest events of a type up to `head`, newest first. Reads two records for each.

@@ -7,11 +7,10 @@ use game_realtime_application::{
     panics::Watchdog,
     ports::{Clock, EventFeed, EventRepository, FollowError},
 };
-use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, ManualClock, WallClock};
+use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, ManualClock, WallClock, EVERYTHING};
 use game_realtime_domain::{Connection, EventType, Position};
 use game_realtime_embedded_adapter::{Config, EmbeddedStore, Options};
 
-const EVERYTHING: Duration = Duration::from_secs(1 << 32);
 const HOUR: Duration = Duration::from_secs(3600);
 
 struct Fixture {
@@ -53,7 +52,7 @@ impl Fixture {
 /// Opening prunes first of all; waits until that has brought the log down to `count` events.
 async fn wait_for_events(store: &EmbeddedStore, count: usize) {
     tokio::time::timeout(Duration::from_secs(30), async {
-        while store.event_feed().recent(EVERYTHING, 0).await.unwrap().events.len() != count {
+        while store.event_feed().recent(EVERYTHING).await.unwrap().events.len() != count {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
@@ -67,7 +66,7 @@ async fn events_older_than_the_retention_are_forgotten_and_said_to_be_lost() {
         Fixture::new(Options { retention: HOUR, kept_events: 0, idempotency_window: HOUR });
     let store = fixture.open();
     let old = fixture.append(&store, 10).await;
-    let epoch = store.event_feed().recent(EVERYTHING, 0).await.unwrap().epoch;
+    let epoch = store.event_feed().recent(EVERYTHING).await.unwrap().epoch;
     fixture.clock.advance(HOUR + Duration::from_millis(1));
     let young = fixture.append(&store, 5).await;
     drop(store);
@@ -75,7 +74,7 @@ async fn events_older_than_the_retention_are_forgotten_and_said_to_be_lost() {
     wait_for_events(&store, 5).await;
 
     let feed: Arc<dyn EventFeed> = Arc::new(store.event_feed());
-    let history = feed.recent(EVERYTHING, 100).await.unwrap();
+    let history = feed.recent(EVERYTHING).await.unwrap();
     assert_eq!(history.epoch, epoch);
     assert_eq!(history.floor, old[9]);
     assert_eq!(
@@ -101,7 +100,7 @@ async fn positions_go_on_where_they_were_even_if_every_event_is_forgotten() {
     drop(store);
     let store = fixture.open();
     wait_for_events(&store, 0).await;
-    let history = store.event_feed().recent(EVERYTHING, 100).await.unwrap();
+    let history = store.event_feed().recent(EVERYTHING).await.unwrap();
     assert_eq!((history.floor, history.head), (old[2], old[2]));
     drop(store);
     let store = fixture.open();

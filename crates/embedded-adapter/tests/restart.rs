@@ -14,12 +14,11 @@ use game_realtime_application::{
     panics::Watchdog,
     ports::{EventFeed, EventRepository, FollowError, StoreErrorKind, StoreHealth},
 };
-use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, WallClock};
+use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, WallClock, EVERYTHING};
 use game_realtime_domain::{EventType, Position};
 use game_realtime_embedded_adapter::{Config, EmbeddedStore, OpenError, Options};
 
 const HELD: &str = "EMBEDDED_STORE_HELD_BY_A_CHILD";
-const EVERYTHING: Duration = Duration::from_secs(1 << 32);
 
 fn open(path: &Path) -> Result<EmbeddedStore, OpenError> {
     let options = Options {
@@ -44,7 +43,7 @@ async fn append(store: &EmbeddedStore, count: usize) {
 }
 
 async fn history(store: &EmbeddedStore) -> Vec<PositionedEvent> {
-    store.event_feed().recent(EVERYTHING, 0).await.unwrap().events
+    store.event_feed().recent(EVERYTHING).await.unwrap().events
 }
 
 #[tokio::test]
@@ -56,12 +55,12 @@ async fn events_receipts_and_epoch_survive_a_restart() {
     let store = open(&path).unwrap();
     append(&store, 20).await;
     let first = store.event_repository().append(message()).await.unwrap();
-    let before = store.event_feed().recent(EVERYTHING, 0).await.unwrap();
+    let before = store.event_feed().recent(EVERYTHING).await.unwrap();
     store.close().await.unwrap();
     drop(store);
 
     let store = open(&path).unwrap();
-    let after = store.event_feed().recent(EVERYTHING, 0).await.unwrap();
+    let after = store.event_feed().recent(EVERYTHING).await.unwrap();
     assert_eq!(after, before);
     let again = store.event_repository().append(message()).await.unwrap();
     assert!(again.duplicate);
@@ -100,7 +99,7 @@ async fn a_closed_store_refuses_work_and_frees_the_file() {
     let store = open(&path).unwrap();
     append(&store, 3).await;
     let feed = store.event_feed();
-    let head = feed.recent(EVERYTHING, 0).await.unwrap();
+    let head = feed.recent(EVERYTHING).await.unwrap();
     let mut stream = feed.follow(&head.epoch, head.head).await.unwrap();
     store.close().await.unwrap();
     store.close().await.unwrap();
@@ -119,7 +118,7 @@ async fn a_position_that_was_never_given_out_is_lost() {
     let store = open(&directory.path().join("store.redb")).unwrap();
     append(&store, 3).await;
     let feed = store.event_feed();
-    let history = feed.recent(EVERYTHING, 0).await.unwrap();
+    let history = feed.recent(EVERYTHING).await.unwrap();
     let beyond = Position::new(history.head.revision + 1, 1);
     let followed = feed.follow(&history.epoch, beyond).await;
     assert!(matches!(followed.map(|_| ()), Err(FollowError::Lost)));

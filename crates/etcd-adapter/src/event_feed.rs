@@ -1,17 +1,14 @@
 //! The feed on etcd: one watch per node over all events.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use etcd_client::{GetOptions, WatchFilterType, WatchOptions};
 use game_realtime_application::{
-    PositionedEvent,
+    PositionedEvent, TimelineLimits,
     ports::{EventFeed, FeedStream, FollowError, History, StoreError},
 };
-use game_realtime_domain::{Epoch, Position};
+use game_realtime_domain::{Cursor, Epoch, Position};
 use tracing::info;
 
 use crate::{
@@ -85,7 +82,13 @@ impl EtcdEventFeed {
 
 #[async_trait]
 impl EventFeed for EtcdEventFeed {
-    async fn recent(&self, window: Duration, events: usize) -> Result<History, StoreError> {
+    async fn end(&self) -> Result<Cursor, StoreError> {
+        let (epoch, revision) = self.epoch.read().await?;
+        Ok(Cursor { epoch, position: Position::after_revision(revision) })
+    }
+
+    async fn recent(&self, limits: TimelineLimits) -> Result<History, StoreError> {
+        let TimelineLimits { age: window, events, .. } = limits;
         let (epoch, revision) = self.epoch.read().await?;
         let window = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
         let since = self.log.stamps.now().saturating_sub(window);

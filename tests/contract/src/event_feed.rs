@@ -13,7 +13,7 @@ use game_realtime_domain::{Epoch, EventId, EventType, Position};
 use tokio::task::JoinSet;
 
 use crate::{
-    ConnectionBuilder, EventBuilder, Follower, Stores, WallClock,
+    ConnectionBuilder, EventBuilder, Follower, Stores, WallClock, at_least,
     event_repository::{PAYLOADS, positioned, senders},
 };
 
@@ -46,7 +46,7 @@ pub async fn the_history_holds_every_event_after_its_floor_up_to_its_head(stores
 pub async fn the_history_holds_at_least_the_last_events(stores: &Stores) {
     let appended = append_one_by_one(stores, 20).await;
     for events in [0, 1, 7, 20, 1000] {
-        let history = stores.feed.recent(Duration::ZERO, events).await.unwrap();
+        let history = stores.feed.recent(at_least(Duration::ZERO, events)).await.unwrap();
         let remembered = history.events.len();
         assert!(remembered >= events.min(20), "{remembered} of {events}");
         let skipped = &appended[..20 - remembered];
@@ -64,9 +64,9 @@ pub async fn the_history_holds_everything_younger_than_the_window(stores: &Store
         let event = EventBuilder::from(&sender).created_at(created_at).broadcast("hi");
         appended.push(stores.append(event).await);
     }
-    for (window, events, at_least) in [(HOUR, 0, 3), (HOUR, 4, 4), (3 * HOUR, 0, 5)] {
-        let history = stores.feed.recent(window, events).await.unwrap();
-        assert!(history.events.len() >= at_least, "{window:?} {events}");
+    for (window, events, least) in [(HOUR, 0, 3), (HOUR, 4, 4), (3 * HOUR, 0, 5)] {
+        let history = stores.feed.recent(at_least(window, events)).await.unwrap();
+        assert!(history.events.len() >= least, "{window:?} {events}");
         let expected = in_commit_order(&appended);
         assert_eq!(ids(&history.events), expected[5 - history.events.len()..]);
     }
@@ -75,7 +75,7 @@ pub async fn the_history_holds_everything_younger_than_the_window(stores: &Store
 /// An empty history and its floor agree: what comes next comes after it.
 pub async fn a_history_without_events_still_joins_the_feed(stores: &Stores) {
     append_one_by_one(stores, 3).await;
-    let history = stores.feed.recent(Duration::ZERO, 0).await.unwrap();
+    let history = stores.feed.recent(at_least(Duration::ZERO, 0)).await.unwrap();
     let mut follower = Follower::open(&stores.feed, &history.epoch, history.floor).await;
     let next = append_one_by_one(stores, 1).await;
     let followed = follower.events_until(next[0].event_id).await;

@@ -3,13 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use game_realtime_application::{
-    PositionedEvent,
+    PositionedEvent, TimelineLimits,
     ports::{EventFeed, FeedStream, FeedUpdate},
 };
 use game_realtime_domain::{Epoch, EventId, Position};
 
-/// A window that reaches back further than any store.
-pub(crate) const EVERYTHING: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
+/// What reaches back further than any store.
+pub const EVERYTHING: TimelineLimits = at_least(Duration::from_secs(1000 * 365 * 24 * 3600), 0);
+
+/// What holds everything younger than a window, and at least so many events, whatever it takes.
+#[must_use]
+pub const fn at_least(age: Duration, events: usize) -> TimelineLimits {
+    TimelineLimits { age, events, bytes: usize::MAX }
+}
 
 /// An open feed under test.
 pub struct Follower {

@@ -84,7 +84,7 @@ mod stores;
 pub use clocks::{ManualClock, WallClock};
 pub use connection_builder::ConnectionBuilder;
 pub use event_builder::{EventBuilder, request_id, user_id};
-pub use follower::Follower;
+pub use follower::{EVERYTHING, Follower, at_least};
 pub use ids::unique_id;
 pub use stamp::within_time_limit;
 pub use stores::Stores;

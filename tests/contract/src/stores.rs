@@ -47,7 +47,7 @@ impl Stores {
 
     /// Everything the feed remembers.
     pub async fn history(&self) -> History {
-        self.feed.recent(EVERYTHING, 0).await.expect("the feed answers")
+        self.feed.recent(EVERYTHING).await.expect("the feed answers")
     }
 
     /// Follows the feed from its present head.

@@ -89,5 +89,5 @@ async fn history(
     feed: &Arc<dyn EventFeed>,
     config: &DeliveryConfig,
 ) -> Result<History, StoreError> {
-    feed.recent(config.timeline.age, config.timeline.events).await
+    feed.recent(config.timeline).await
 }

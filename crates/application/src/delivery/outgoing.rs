@@ -63,10 +63,16 @@ impl OutgoingEvent {
         slot.get_or_init(|| Box::new(encode(self))).downcast_ref()
     }
 
-    /// What it is taken to cost in memory: its payload, and as much again for one packet.
+    /// What it is taken to cost in memory.
     #[must_use]
     pub fn cost(&self) -> usize {
-        Self::OVERHEAD + 2 * self.event.event.payload.json.len()
+        Self::cost_of(&self.event)
+    }
+
+    /// What an event is taken to cost in memory: its payload, and as much again for one packet.
+    #[must_use]
+    pub fn cost_of(event: &PositionedEvent) -> usize {
+        Self::OVERHEAD + 2 * event.event.payload.json.len()
     }
 }
 

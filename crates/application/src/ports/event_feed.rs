@@ -1,26 +1,38 @@
 //! The port to everything that happens: all events, in commit order, from a position.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use game_realtime_domain::{Epoch, Position};
+use game_realtime_domain::{Cursor, Epoch, Position};
 
 use super::StoreError;
-use crate::record::PositionedEvent;
+use crate::{record::PositionedEvent, timeline::TimelineLimits};
 
 /// Follows the one order of events, for the whole cluster.
 #[async_trait]
 pub trait EventFeed: Send + Sync {
-    /// The events of the last `window`, and at least the last `events` ones, so far as the store
-    /// still has them.
+    /// The newest events, as many as `limits` allow and the store still has: those younger than its
+    /// age and at least its number of events, but never more than its bytes.
     ///
-    /// The result MUST hold every event after its `floor` up to its `head`, in order.
+    /// The result MUST hold every readable event after its `floor` up to its `head`, in order. The
+    /// floor MUST NOT be later than the newest event that is stored and not part of it, so that
+    /// nothing is taken for missing because it is old; with the whole log in it, the floor is where
+    /// the store has pruned to. MUST read on the order of what it returns, however much is stored,
+    /// and hold no more in memory than `limits.bytes` and a bounded stretch of the log.
+    ///
+    /// A record that cannot be read MUST be counted, logged and passed over; the head moves past it.
     ///
     /// # Errors
     /// MUST return [`StoreError`] if the store cannot answer in time.
-    async fn recent(&self, window: Duration, events: usize) -> Result<History, StoreError>;
+    async fn recent(&self, limits: TimelineLimits) -> Result<History, StoreError>;
+
+    /// Where the log ends now: no position after it was ever given out, by whichever node. MUST be
+    /// linearizable: it is at or after the cursor of every append that was answered before the call.
+    ///
+    /// # Errors
+    /// MUST return [`StoreError`] if the store cannot answer in time.
+    async fn end(&self) -> Result<Cursor, StoreError>;
 
     /// Every event after `after`, in commit order, without hole or repetition, as it is committed.
+    /// A record that cannot be read MUST be counted, logged and passed over; the head moves past it.
     ///
     /// # Errors
     /// - MUST return [`FollowError::Lost`] if the store no longer has all events after `after`,

@@ -32,7 +32,8 @@ pub trait EventRepository: Send + Sync {
 
     /// The newest events of a type, newest first, at most `limit`.
     ///
-    /// MUST read on the order of `limit` records, however many are stored.
+    /// MUST read on the order of `limit` records, however many are stored. A record that cannot be
+    /// read MUST be counted, logged and passed over.
     ///
     /// # Errors
     /// MUST return [`StoreError`] if the store cannot answer in time.

@@ -13,7 +13,7 @@ use game_realtime_application::{
     panics::Watchdog,
     ports::{AppendError, EventFeed, EventRepository, StoreErrorKind, StoreHealth},
 };
-use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, WallClock};
+use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, WallClock, at_least};
 use game_realtime_domain::EventType;
 use redb::{Builder, DatabaseError, StorageBackend, backends::FileBackend};
 
@@ -118,7 +118,7 @@ async fn assert_exactly_once(after: i64, failing: i64, panics: bool) {
     let events = store.event_repository();
     let feed: Arc<dyn EventFeed> = Arc::new(store.event_feed());
     let sender = ConnectionBuilder::player("alice").build();
-    let history = feed.recent(Duration::ZERO, 0).await.unwrap();
+    let history = feed.recent(at_least(Duration::ZERO, 0)).await.unwrap();
     trouble.strike(after, failing);
     let mut acknowledged = Vec::new();
     for number in 0..8 {

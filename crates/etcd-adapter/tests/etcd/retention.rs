@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use etcd_client::CompactionOptions;
 use futures_util::{StreamExt, stream};
 use game_realtime_application::ports::{EventFeed, EventRepository, FollowError};
-use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, ManualClock};
+use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, ManualClock, at_least};
 use game_realtime_domain::{EventType, Timestamp};
 use game_realtime_etcd_adapter::Options;
 
@@ -52,7 +52,7 @@ async fn nodes_that_prune_at_the_same_time_remove_what_is_old_and_nothing_else()
     clock.advance(25 * HOUR);
     append(&*store.events(), 100).await;
     let feed = store.feed();
-    let history = feed.recent(HOUR, 50).await.expect("the feed is read");
+    let history = feed.recent(at_least(HOUR, 50)).await.expect("the feed is read");
     let mut follower = Follower::open(&feed, &history.epoch, history.head).await;
 
     let nodes: Vec<_> = (0..3).map(|_| node(&config, options(), Arc::clone(&clock) as _)).collect();
@@ -91,7 +91,7 @@ async fn the_newest_events_are_kept_however_old_they_are() {
     let pruning = node(&config, options(), Arc::clone(&clock) as _);
     // The last 200, and those that 100 others were written with.
     until("the oldest are gone", PATIENCE, || async { raw.count("events").await == 600 }).await;
-    let history = pruning.feed().recent(HOUR, 300).await.expect("the feed is read");
+    let history = pruning.feed().recent(at_least(HOUR, 300)).await.expect("the feed is read");
     assert!(history.events.len() >= 300, "{}", history.events.len());
     pruning.close().await;
 }
@@ -105,7 +105,7 @@ async fn what_may_be_pruned_is_not_taken_for_complete() {
     let store = node(&config, options(), clock());
     append(&*store.events(), 10).await;
     let feed = store.feed();
-    let whole = feed.recent(HOUR, 10).await.expect("the feed is read");
+    let whole = feed.recent(at_least(HOUR, 10)).await.expect("the feed is read");
     assert_eq!(whole.events.len(), 10);
     let (first, middle) = (whole.events[0].position, whole.events[4].position);
 
@@ -113,10 +113,10 @@ async fn what_may_be_pruned_is_not_taken_for_complete() {
     let marker = serde_json::to_vec(&middle).expect("a position is JSON");
     let key = format!("{}/pruned", config.prefix);
     raw.client.kv_client().put(key, marker, None).await.expect("put");
-    let part = feed.recent(HOUR, 10).await.expect("the feed is read");
+    let part = feed.recent(at_least(HOUR, 10)).await.expect("the feed is read");
     assert_eq!(part.floor, middle);
     assert_eq!(part.events, whole.events[5..]);
-    let enough = feed.recent(Duration::ZERO, 1).await.expect("the feed is read");
+    let enough = feed.recent(at_least(Duration::ZERO, 1)).await.expect("the feed is read");
     assert!(enough.floor >= middle);
 
     // Once the history is compacted as well, only the log can tell what came after a position.

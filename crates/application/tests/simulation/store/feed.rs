@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use game_realtime_application::{
-    PositionedEvent,
+    PositionedEvent, TimelineLimits,
     ports::{EventFeed, FeedStream, FeedUpdate, FollowError, History, StoreError},
 };
-use game_realtime_domain::{Epoch, Position};
+use game_realtime_domain::{Cursor, Epoch, Position};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Link, unavailable};
@@ -22,15 +22,27 @@ pub(crate) struct Feed(pub(crate) Arc<Link>);
 
 #[async_trait]
 impl EventFeed for Feed {
-    async fn recent(&self, window: Duration, events: usize) -> Result<History, StoreError> {
+    async fn end(&self) -> Result<Cursor, StoreError> {
+        let link = &self.0;
+        link.ask().await.inspect_err(|_| link.note_failure())?;
+        let end = {
+            let state = link.world.store.state();
+            let position = Position::after_revision(state.revision);
+            Cursor { epoch: state.epoch.clone(), position }
+        };
+        sleep(link.latency()).await;
+        Ok(end)
+    }
+
+    async fn recent(&self, limits: TimelineLimits) -> Result<History, StoreError> {
         let link = &self.0;
         link.check_pace().await;
         link.ask().await.inspect_err(|_| link.note_failure())?;
         let history = {
             let state = link.world.store.state();
-            let since = link.world.started.elapsed().saturating_sub(window);
+            let since = link.world.started.elapsed().saturating_sub(limits.age);
             let young = state.log.partition_point(|entry| entry.at < since);
-            let start = young.min(state.log.len().saturating_sub(events)).max(state.pruned);
+            let start = young.min(state.log.len().saturating_sub(limits.events)).max(state.pruned);
             let position = |index: usize| state.log[index].event.position;
             let floor = start.checked_sub(1).map_or(Position::START, position);
             let head = match state.log.len().checked_sub(1).map(position) {
