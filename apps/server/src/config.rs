@@ -17,7 +17,7 @@ mod validate;
 
 use std::time::Duration;
 
-use game_realtime_application::use_cases::Allowed;
+use game_realtime_application::{ClassRetention, RetentionPolicy, use_cases::Allowed};
 use game_realtime_domain::EventType;
 use game_realtime_socketio_adapter::{HttpConfig, LimitsConfig};
 use serde::{Deserialize, Deserializer, de};
@@ -101,6 +101,34 @@ pub(crate) struct EventsConfig {
     #[serde(with = "humantime_serde")]
     pub(crate) retention: Duration,
     /// How long a `request_id` is remembered.
+    #[serde(with = "humantime_serde")]
+    pub(crate) idempotency_window: Duration,
+    pub(crate) purchases: PurchasesConfig,
+}
+
+impl EventsConfig {
+    /// The same, as stores take it.
+    pub(crate) fn retention_policy(&self) -> RetentionPolicy {
+        RetentionPolicy {
+            replay_window: self.replay_window,
+            replay_events: self.replay_events,
+            state: ClassRetention { events: self.retention, receipts: self.idempotency_window },
+            purchases: ClassRetention {
+                events: self.purchases.retention,
+                receipts: self.purchases.idempotency_window,
+            },
+        }
+    }
+}
+
+/// The `events.purchases` section.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PurchasesConfig {
+    /// How long the store keeps purchases.
+    #[serde(with = "humantime_serde")]
+    pub(crate) retention: Duration,
+    /// How long the `request_id` of a purchase is remembered.
     #[serde(with = "humantime_serde")]
     pub(crate) idempotency_window: Duration,
 }

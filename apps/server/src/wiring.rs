@@ -18,7 +18,7 @@ use game_realtime_application::{
     wire::Events,
 };
 use game_realtime_domain::NodeId;
-use game_realtime_embedded_adapter::{self as embedded, EmbeddedStore, OpenError};
+use game_realtime_embedded_adapter::{EmbeddedStore, OpenError};
 use game_realtime_etcd_adapter::{self as etcd, EtcdStore};
 use game_realtime_identity_adapter::start_verifier;
 use game_realtime_otlp_adapter::{OtlpExport, Source};
@@ -71,12 +71,9 @@ impl Store {
 
     async fn embedded(config: &Config, watchdog: Watchdog) -> anyhow::Result<Self> {
         let section = config.embedded.clone();
-        let options = embedded::Options {
-            retention: config.events.retention.max(config.events.replay_window),
-            kept_events: u64::try_from(config.events.replay_events).unwrap_or(u64::MAX),
-            idempotency_window: config.events.idempotency_window,
-        };
-        let open = move || EmbeddedStore::open(&section, options, Arc::new(SystemClock), &watchdog);
+        let retention = config.events.retention_policy();
+        let open =
+            move || EmbeddedStore::open(&section, retention, Arc::new(SystemClock), &watchdog);
         let store = tokio::task::spawn_blocking(open).await?.map_err(|error| match error {
             OpenError::Inaccessible { .. } => UsageError::new(error.to_string()).into(),
             OpenError::InUse { .. }
@@ -97,13 +94,7 @@ impl Store {
     }
 
     fn etcd(config: &Config, node_id: NodeId, watchdog: &Watchdog) -> anyhow::Result<Self> {
-        let options = etcd::Options {
-            node_id,
-            retention: config.events.retention,
-            replay_window: config.events.replay_window,
-            kept_events: config.events.replay_events,
-            idempotency_window: config.events.idempotency_window,
-        };
+        let options = etcd::Options { node_id, retention: config.events.retention_policy() };
         let store = EtcdStore::start(&config.etcd, options, Arc::new(SystemClock), watchdog)
             .map_err(|error| UsageError::new(error.to_string()))?;
         Ok(Self {

@@ -17,12 +17,13 @@ use uuid::Uuid;
 
 use crate::{
     Config, EmbeddedConnectionRepository, EmbeddedEventFeed, EmbeddedEventRepository,
-    EmbeddedKickOrders, EmbeddedStoreHealth, OpenError, Options,
+    EmbeddedKickOrders, EmbeddedStoreHealth, OpenError,
     database::{Database, Opener, State},
     file, records,
     registry::Registry,
     writer::{Writer, WriterHandle},
 };
+use game_realtime_application::RetentionPolicy;
 
 /// The `embedded.path` of a store that keeps nothing.
 const IN_MEMORY: &str = ":memory:";
@@ -47,7 +48,7 @@ impl EmbeddedStore {
     /// [`OpenError`], which says what to do.
     pub fn open(
         config: &Config,
-        options: Options,
+        retention: RetentionPolicy,
         clock: Arc<dyn Clock>,
         watchdog: &Watchdog,
     ) -> Result<Self, OpenError> {
@@ -65,7 +66,7 @@ impl EmbeddedStore {
         if state.format > records::FORMAT {
             return Err(OpenError::Newer { path, found: state.format, known: records::FORMAT });
         }
-        Self::start(Arc::new(database), state, config.request_timeout, options, clock, watchdog)
+        Self::start(Arc::new(database), state, config.request_timeout, retention, clock, watchdog)
             .map_err(|cause| OpenError::Thread { cause })
     }
 
@@ -122,7 +123,7 @@ impl EmbeddedStore {
         database: Arc<Database>,
         State { epoch, last_event, .. }: State,
         request_timeout: Duration,
-        options: Options,
+        retention: RetentionPolicy,
         clock: Arc<dyn Clock>,
         watchdog: &Watchdog,
     ) -> std::io::Result<Self> {
@@ -133,7 +134,7 @@ impl EmbeddedStore {
             Arc::clone(&registry),
             epoch.clone(),
             head_sender,
-            options,
+            retention,
             Arc::clone(&clock),
         );
         let writer = Arc::new(writer.start(request_timeout, watchdog)?);

@@ -27,9 +27,8 @@ use self::{
     batch::Outcome,
     command::{Answer, Append, Batch, Command},
 };
-use crate::{
-    Options, database::Database, fault::Fault, positions::position_of, registry::Registry,
-};
+use crate::{database::Database, fault::Fault, positions::position_of, registry::Registry};
+use game_realtime_application::RetentionPolicy;
 
 pub(crate) use handle::WriterHandle;
 
@@ -40,7 +39,7 @@ pub(crate) struct Writer {
     epoch: Epoch,
     /// The number of the last committed event, for those who follow.
     head: watch::Sender<u64>,
-    options: Options,
+    retention: RetentionPolicy,
     clock: Arc<dyn Clock>,
     prune_at: Instant,
     /// Why the last write failed, if it did.
@@ -57,7 +56,7 @@ impl Writer {
         registry: Arc<Registry>,
         epoch: Epoch,
         head: watch::Sender<u64>,
-        options: Options,
+        retention: RetentionPolicy,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let now = Instant::now();
@@ -66,7 +65,7 @@ impl Writer {
             registry,
             epoch,
             head,
-            options,
+            retention,
             clock,
             prune_at: now,
             fault: None,

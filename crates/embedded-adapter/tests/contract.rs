@@ -1,20 +1,23 @@
 //! The contracts of the ports, in memory and on a file.
 #![expect(clippy::expect_used, reason = "a store that cannot be had is a failed test")]
 
+use bytesize::ByteSize;
+use game_realtime_application::RetentionPolicy;
 use std::{any::Any, sync::Arc, time::Duration};
 
 use game_realtime_application::panics::Watchdog;
-use game_realtime_contract::{Stores, WallClock};
-use game_realtime_embedded_adapter::{Config, EmbeddedStore, Options};
+use game_realtime_contract::{Stores, WallClock, keeping};
+use game_realtime_embedded_adapter::{Config, EmbeddedStore};
 
-const OPTIONS: Options = Options {
-    retention: Duration::from_secs(24 * 3600),
-    kept_events: 10_000,
-    idempotency_window: Duration::from_secs(24 * 3600),
-};
+const OPTIONS: RetentionPolicy =
+    keeping(Duration::from_secs(24 * 3600), 10_000, Duration::from_secs(24 * 3600));
 
 fn stores(path: &str, directory: impl Any + Send) -> Stores {
-    let config = Config { path: path.to_owned(), request_timeout: Duration::from_secs(30) };
+    let config = Config {
+        path: path.to_owned(),
+        space_budget: ByteSize::gib(1),
+        request_timeout: Duration::from_secs(30),
+    };
     let store = EmbeddedStore::open(&config, OPTIONS, Arc::new(WallClock), &Watchdog::new())
         .expect("a store");
     Stores {

@@ -1,28 +1,32 @@
 //! What is forgotten, when, and that a follower never takes a hole for silence.
 #![expect(clippy::unwrap_used, reason = "what is not expected is a failure")]
 
+use bytesize::ByteSize;
+use game_realtime_application::RetentionPolicy;
 use std::{sync::Arc, time::Duration};
 
 use game_realtime_application::{
     panics::Watchdog,
     ports::{Clock, EventFeed, EventRepository, FollowError},
 };
-use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, ManualClock, WallClock, EVERYTHING};
+use game_realtime_contract::{
+    ConnectionBuilder, EVERYTHING, EventBuilder, Follower, ManualClock, WallClock, keeping,
+};
 use game_realtime_domain::{Connection, EventType, Position};
-use game_realtime_embedded_adapter::{Config, EmbeddedStore, Options};
+use game_realtime_embedded_adapter::{Config, EmbeddedStore};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 struct Fixture {
     _directory: tempfile::TempDir,
     path: String,
-    options: Options,
+    options: RetentionPolicy,
     clock: Arc<ManualClock>,
     sender: Connection,
 }
 
 impl Fixture {
-    fn new(options: Options) -> Self {
+    fn new(options: RetentionPolicy) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.redb").to_str().unwrap().to_owned();
         let clock = Arc::new(ManualClock::new(WallClock.now()));
@@ -31,7 +35,11 @@ impl Fixture {
     }
 
     fn open(&self) -> EmbeddedStore {
-        let config = Config { path: self.path.clone(), request_timeout: Duration::from_secs(30) };
+        let config = Config {
+            path: self.path.clone(),
+            space_budget: ByteSize::gib(1),
+            request_timeout: Duration::from_secs(30),
+        };
         EmbeddedStore::open(&config, self.options, self.clock.clone(), &Watchdog::new()).unwrap()
     }
 
@@ -62,8 +70,7 @@ async fn wait_for_events(store: &EmbeddedStore, count: usize) {
 
 #[tokio::test]
 async fn events_older_than_the_retention_are_forgotten_and_said_to_be_lost() {
-    let fixture =
-        Fixture::new(Options { retention: HOUR, kept_events: 0, idempotency_window: HOUR });
+    let fixture = Fixture::new(keeping(HOUR, 0, HOUR));
     let store = fixture.open();
     let old = fixture.append(&store, 10).await;
     let epoch = store.event_feed().recent(EVERYTHING).await.unwrap().epoch;
@@ -92,8 +99,7 @@ async fn events_older_than_the_retention_are_forgotten_and_said_to_be_lost() {
 
 #[tokio::test]
 async fn positions_go_on_where_they_were_even_if_every_event_is_forgotten() {
-    let fixture =
-        Fixture::new(Options { retention: HOUR, kept_events: 0, idempotency_window: HOUR });
+    let fixture = Fixture::new(keeping(HOUR, 0, HOUR));
     let store = fixture.open();
     let old = fixture.append(&store, 3).await;
     fixture.clock.advance(2 * HOUR);
@@ -109,8 +115,7 @@ async fn positions_go_on_where_they_were_even_if_every_event_is_forgotten() {
 
 #[tokio::test]
 async fn the_newest_events_are_kept_however_old_they_are() {
-    let fixture =
-        Fixture::new(Options { retention: HOUR, kept_events: 4, idempotency_window: HOUR });
+    let fixture = Fixture::new(keeping(HOUR, 4, HOUR));
     let store = fixture.open();
     fixture.append(&store, 10).await;
     fixture.clock.advance(100 * HOUR);
@@ -120,8 +125,7 @@ async fn the_newest_events_are_kept_however_old_they_are() {
 
 #[tokio::test]
 async fn many_old_events_are_forgotten_step_by_step_while_new_ones_are_appended() {
-    let fixture =
-        Fixture::new(Options { retention: HOUR, kept_events: 0, idempotency_window: HOUR });
+    let fixture = Fixture::new(keeping(HOUR, 0, HOUR));
     let store = fixture.open();
     let events = store.event_repository();
     let mut tasks = tokio::task::JoinSet::new();
@@ -139,11 +143,7 @@ async fn many_old_events_are_forgotten_step_by_step_while_new_ones_are_appended(
 
 #[tokio::test]
 async fn a_request_id_is_remembered_for_the_window_and_forgotten_after_it() {
-    let fixture = Fixture::new(Options {
-        retention: 100 * HOUR,
-        kept_events: 0,
-        idempotency_window: 2 * HOUR,
-    });
+    let fixture = Fixture::new(keeping(100 * HOUR, 0, 2 * HOUR));
     let request = || fixture.event().request("r").broadcast("hi");
     let store = fixture.open();
     assert!(!store.event_repository().append(request()).await.unwrap().duplicate);
@@ -166,8 +166,7 @@ async fn a_request_id_is_remembered_for_the_window_and_forgotten_after_it() {
 
 #[tokio::test]
 async fn a_repeat_is_answered_although_its_event_is_forgotten() {
-    let fixture =
-        Fixture::new(Options { retention: HOUR, kept_events: 0, idempotency_window: 10 * HOUR });
+    let fixture = Fixture::new(keeping(HOUR, 0, 10 * HOUR));
     let request = || fixture.event().request("r").broadcast("hi");
     let store = fixture.open();
     let first = store.event_repository().append(request()).await.unwrap();

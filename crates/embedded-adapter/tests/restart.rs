@@ -1,6 +1,7 @@
 //! What survives a restart, a crash, and damage to the file.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what is not expected is a failure")]
 
+use bytesize::ByteSize;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     path::Path,
@@ -14,20 +15,19 @@ use game_realtime_application::{
     panics::Watchdog,
     ports::{EventFeed, EventRepository, FollowError, StoreErrorKind, StoreHealth},
 };
-use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, WallClock, EVERYTHING};
+use game_realtime_contract::{
+    ConnectionBuilder, EVERYTHING, EventBuilder, Follower, WallClock, keeping,
+};
 use game_realtime_domain::{EventType, Position};
-use game_realtime_embedded_adapter::{Config, EmbeddedStore, OpenError, Options};
+use game_realtime_embedded_adapter::{Config, EmbeddedStore, OpenError};
 
 const HELD: &str = "EMBEDDED_STORE_HELD_BY_A_CHILD";
 
 fn open(path: &Path) -> Result<EmbeddedStore, OpenError> {
-    let options = Options {
-        retention: Duration::from_secs(24 * 3600),
-        kept_events: 10_000,
-        idempotency_window: Duration::from_secs(24 * 3600),
-    };
+    let options = keeping(Duration::from_secs(24 * 3600), 10_000, Duration::from_secs(24 * 3600));
     let config = Config {
         path: path.to_str().unwrap().to_owned(),
+        space_budget: ByteSize::gib(1),
         request_timeout: Duration::from_secs(30),
     };
     EmbeddedStore::open(&config, options, Arc::new(WallClock), &Watchdog::new())

@@ -1,13 +1,14 @@
 //! What costs how much when there is a lot of it.
 #![expect(clippy::print_stdout, reason = "shows what it measured")]
 
+use bytesize::ByteSize;
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use game_realtime_application::{panics::Watchdog, ports::EventRepository};
-use game_realtime_contract::{ConnectionBuilder, EventBuilder, WallClock};
+use game_realtime_contract::{ConnectionBuilder, EventBuilder, WallClock, keeping};
 use game_realtime_domain::EventType;
-use game_realtime_embedded_adapter::{Config, EmbeddedStore, Options};
+use game_realtime_embedded_adapter::{Config, EmbeddedStore};
 use tokio::time::Instant;
 
 const MANY: usize = 200_000;
@@ -16,8 +17,12 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_costs_what_it_returns_not_what_is_stored() {
-    let config = Config { path: ":memory:".to_owned(), request_timeout: Duration::from_secs(30) };
-    let options = Options { retention: DAY, kept_events: 10_000, idempotency_window: DAY };
+    let config = Config {
+        path: ":memory:".to_owned(),
+        space_budget: ByteSize::gib(1),
+        request_timeout: Duration::from_secs(30),
+    };
+    let options = keeping(DAY, 10_000, DAY);
     let store =
         EmbeddedStore::open(&config, options, Arc::new(WallClock), &Watchdog::new()).unwrap();
     let sender = ConnectionBuilder::player("alice").build();

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use bytesize::ByteSize;
 use secrecy::SecretString;
 
 /// How to reach etcd and how long to wait for it.
@@ -28,6 +29,12 @@ pub struct Config {
     /// How long a node that is cut off from etcd keeps its clients.
     #[serde(with = "humantime_serde")]
     pub isolation_grace: Duration,
+    /// What etcd may hold; more than that, and the oldest events go before their retention is over.
+    /// 0: no budget.
+    pub space_budget: ByteSize,
+    /// How often the history is compacted, by one of the nodes; 0: that is left to etcd.
+    #[serde(with = "humantime_serde")]
+    pub compaction_interval: Duration,
     /// Certificates, for `https` endpoints.
     pub tls: TlsConfig,
 }

@@ -6,10 +6,11 @@ use std::{
 };
 
 use game_realtime_application::{
+    RetentionPolicy,
     panics::Watchdog,
     ports::{Clock, ConnectionRepository, EventFeed, EventRepository, KickOrders, StoreHealth},
 };
-use game_realtime_domain::NodeId;
+use game_realtime_domain::{NodeId, RetentionClass};
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -42,14 +43,8 @@ use crate::{
 pub struct Options {
     /// Whose registrations these are.
     pub node_id: NodeId,
-    /// Younger events are kept.
-    pub retention: Duration,
-    /// Younger events are kept, and nobody is ever told that they are gone.
-    pub replay_window: Duration,
-    /// So many of the newest events are kept, however old they are.
-    pub kept_events: usize,
-    /// How long a `request_id` is remembered at least.
-    pub idempotency_window: Duration,
+    /// How long events and receipts are kept.
+    pub retention: RetentionPolicy,
 }
 
 /// The ports on etcd, for one node.
@@ -83,7 +78,7 @@ impl EtcdStore {
         let leases = Arc::new(Leases::new(
             Arc::clone(&cluster),
             config.lease_ttl,
-            options.idempotency_window,
+            options.retention.state.receipts,
         ));
         let registry = Arc::new(LocalRegistry::default());
         let orders = Arc::new(HeardOrders::new(Arc::clone(&registry)));
@@ -152,9 +147,9 @@ impl EtcdStore {
             cluster: Arc::clone(&cluster),
             log: log.clone(),
             retention: Retention {
-                age: options.retention.max(options.replay_window),
-                replay_window: options.replay_window,
-                events: options.kept_events,
+                age: options.retention.of(RetentionClass::State).events,
+                replay_window: options.retention.replay_window,
+                events: options.retention.replay_events,
             },
         };
         let pruner = stop.clone().run_until_cancelled_owned(pruner.run());

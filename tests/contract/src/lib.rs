@@ -87,4 +87,4 @@ pub use event_builder::{EventBuilder, request_id, user_id};
 pub use follower::{EVERYTHING, Follower, at_least};
 pub use ids::unique_id;
 pub use stamp::within_time_limit;
-pub use stores::Stores;
+pub use stores::{Stores, keeping};

@@ -1,9 +1,9 @@
 //! The fixture of every suite: one fresh, empty store, seen through its ports.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use game_realtime_application::{
-    NewEvent,
+    ClassRetention, NewEvent, RetentionPolicy,
     ports::{
         Appended, ConnectionRepository, EventFeed, EventRepository, History, KickOrders,
         StoreHealth,
@@ -12,6 +12,18 @@ use game_realtime_application::{
 use game_realtime_domain::Connection;
 
 use crate::{Follower, follower::EVERYTHING};
+
+/// Keeps events of both classes equally long, and as many of the newest whatever their age.
+#[must_use]
+pub const fn keeping(events: Duration, at_least: usize, receipts: Duration) -> RetentionPolicy {
+    let class = ClassRetention { events, receipts };
+    RetentionPolicy {
+        replay_window: Duration::ZERO,
+        replay_events: at_least,
+        state: class,
+        purchases: class,
+    }
+}
 
 /// A store under test. Fields are dropped in order: the guard goes last.
 pub struct Stores {

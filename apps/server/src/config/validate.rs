@@ -63,6 +63,13 @@ fn durations(config: &Config, checks: &mut Checks<'_>) {
         ("events.replay_window", events.replay_window, Duration::from_millis(1)),
         ("events.retention", events.retention, Duration::from_millis(1)),
         ("events.idempotency_window", events.idempotency_window, Duration::from_millis(1)),
+        ("events.purchases.retention", events.purchases.retention, Duration::from_millis(1)),
+        (
+            "events.purchases.idempotency_window",
+            events.purchases.idempotency_window,
+            Duration::from_millis(1),
+        ),
+        ("etcd.compaction_interval", etcd.compaction_interval, Duration::ZERO),
         ("limits.write_timeout", limits.write_timeout, Duration::from_millis(1)),
         ("limits.header_timeout", limits.header_timeout, Duration::from_millis(1)),
         ("limits.body_timeout", limits.body_timeout, Duration::from_millis(1)),
@@ -84,6 +91,11 @@ fn durations(config: &Config, checks: &mut Checks<'_>) {
     checks.require(
         "events.retention",
         events.retention >= events.replay_window,
+        "must not be shorter than events.replay_window",
+    );
+    checks.require(
+        "events.purchases.retention",
+        events.purchases.retention >= events.replay_window,
         "must not be shorter than events.replay_window",
     );
 }

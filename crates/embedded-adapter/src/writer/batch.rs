@@ -8,7 +8,6 @@ use super::{
     pruning,
 };
 use crate::{
-    Options,
     database::Database,
     fault::Fault,
     records::{ReceiptRecord, decode_receipt, encode_receipt},
@@ -16,6 +15,7 @@ use crate::{
         EVENTS, EVENTS_BY_TYPE, LAST_EVENT, PROBE, PROGRESS, RECEIPTS, RECEIPTS_BY_AGE, type_code,
     },
 };
+use game_realtime_application::RetentionPolicy;
 
 /// How much a probe writes, in bytes: as much as a large event, so that a disk that has room for a
 /// few small pages is not taken for a healthy one.
@@ -28,7 +28,7 @@ pub(super) struct Work<'a> {
     pub(super) last_event: u64,
     pub(super) now: Timestamp,
     /// Set when pruning is due.
-    pub(super) prune: Option<&'a Options>,
+    pub(super) prune: Option<&'a RetentionPolicy>,
     /// Whether to write in any case.
     pub(super) probe: bool,
 }
@@ -71,7 +71,7 @@ impl Work<'_> {
         transaction.set_two_phase_commit(true);
         let (outcomes, last_event) = self.append_all(&transaction)?;
         let pruned = match self.prune {
-            Some(options) => Some(pruning::step(&transaction, options, last_event, self.now)?),
+            Some(retention) => Some(pruning::step(&transaction, retention, last_event, self.now)?),
             None => None,
         };
         if self.probe {

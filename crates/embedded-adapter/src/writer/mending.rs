@@ -42,7 +42,7 @@ impl Writer {
             appends,
             last_event: *self.head.borrow(),
             now: self.clock.now(),
-            prune: (self.prune_at <= Instant::now()).then_some(&self.options),
+            prune: (self.prune_at <= Instant::now()).then_some(&self.retention),
             probe,
         };
         match Fault::catch(|| work.write(&self.database)) {

@@ -1,16 +1,16 @@
 //! Forgets events and receipts that are old enough, a bounded step at a time.
 
-use game_realtime_domain::{EventType, Timestamp};
+use game_realtime_domain::{EventType, RetentionClass, Timestamp};
 use redb::{ReadableTable, WriteTransaction};
 
 use crate::{
-    Options,
     fault::Fault,
     records,
     tables::{
         EVENTS, EVENTS_BY_TYPE, PROGRESS, PRUNED_UP_TO, RECEIPTS, RECEIPTS_BY_AGE, type_code,
     },
 };
+use game_realtime_application::RetentionPolicy;
 
 /// How many events, and how many receipts, one step removes at most. More than one batch appends:
 /// pruning keeps up with any load.
@@ -26,12 +26,12 @@ pub(super) struct Pruned {
 /// Removes the oldest events and receipts, if their time has come.
 pub(super) fn step(
     transaction: &WriteTransaction,
-    options: &Options,
+    retention: &RetentionPolicy,
     last_event: u64,
     now: Timestamp,
 ) -> Result<Pruned, Fault> {
-    let events = prune_events(transaction, options, last_event, now)?;
-    let receipts = prune_receipts(transaction, now.minus(options.idempotency_window))?;
+    let events = prune_events(transaction, retention, last_event, now)?;
+    let receipts = prune_receipts(transaction, now.minus(retention.state.receipts))?;
     Ok(Pruned { removed: events + receipts, more: events == STEP || receipts == STEP })
 }
 
@@ -39,12 +39,13 @@ pub(super) fn step(
 /// hole. (An event that was stamped by a clock gone wrong holds up those after it.)
 fn prune_events(
     transaction: &WriteTransaction,
-    options: &Options,
+    retention: &RetentionPolicy,
     last_event: u64,
     now: Timestamp,
 ) -> Result<usize, Fault> {
-    let oldest_kept = now.minus(options.retention);
-    let highest = last_event.saturating_sub(options.kept_events);
+    let oldest_kept = now.minus(retention.of(RetentionClass::State).events);
+    let highest =
+        last_event.saturating_sub(u64::try_from(retention.replay_events).unwrap_or(u64::MAX));
     let mut events = transaction.open_table(EVENTS)?;
     let mut up_to = None;
     let mut removed = 0;

@@ -1,6 +1,7 @@
 //! Disks that fail: what was acknowledged stays, what was not can be repeated, and the store comes
 //! back by itself.
 
+use game_realtime_application::RetentionPolicy;
 use std::{
     fs::OpenOptions,
     io,
@@ -13,18 +14,17 @@ use game_realtime_application::{
     panics::Watchdog,
     ports::{AppendError, EventFeed, EventRepository, StoreErrorKind, StoreHealth},
 };
-use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, WallClock, at_least};
+use game_realtime_contract::{
+    ConnectionBuilder, EventBuilder, Follower, WallClock, at_least, keeping,
+};
 use game_realtime_domain::EventType;
 use redb::{Builder, DatabaseError, StorageBackend, backends::FileBackend};
 
 use super::*;
 use crate::{EmbeddedStore, file};
 
-const OPTIONS: Options = Options {
-    retention: Duration::from_secs(24 * 3600),
-    kept_events: 10_000,
-    idempotency_window: Duration::from_secs(24 * 3600),
-};
+const OPTIONS: RetentionPolicy =
+    keeping(Duration::from_secs(24 * 3600), 10_000, Duration::from_secs(24 * 3600));
 
 /// Says when and how a disk fails. Well, to begin with.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use game_realtime_application::ports::{AppendError, StoreErrorKind};
 use game_realtime_contract::{ConnectionBuilder, EventBuilder, ManualClock, WallClock, at_least};
 use game_realtime_domain::{EventType, Timestamp};
 
-use crate::support::{Errors, Member, Raw, Recorder, config, node, options, until};
+use crate::support::{Errors, Member, Raw, Recorder, at_least_kept, config, node, until};
 
 const QUOTA: &str = "--quota-backend-bytes=8388608";
 const GAUGE: &str = "game_realtime_store_nospace";
@@ -24,7 +24,7 @@ async fn without_room_events_are_refused_pruning_works_and_the_node_recovers() {
     let config = config(&etcd.endpoint());
     let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_795_000_000_000)));
-    let options = || game_realtime_etcd_adapter::Options { kept_events: 5, ..options() };
+    let options = || at_least_kept(5);
     let store = node(&config, options(), Arc::clone(&clock) as _);
     let alice = ConnectionBuilder::player("alice").build();
     let gone = ConnectionBuilder::player("gone").build();

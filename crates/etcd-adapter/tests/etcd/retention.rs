@@ -7,9 +7,8 @@ use futures_util::{StreamExt, stream};
 use game_realtime_application::ports::{EventFeed, EventRepository, FollowError};
 use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, ManualClock, at_least};
 use game_realtime_domain::{EventType, Timestamp};
-use game_realtime_etcd_adapter::Options;
 
-use crate::support::{Member, Raw, Recorder, config, node, options, shared_etcd, until};
+use crate::support::{Member, Raw, Recorder, at_least_kept, config, node, shared_etcd, until};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -46,7 +45,7 @@ async fn nodes_that_prune_at_the_same_time_remove_what_is_old_and_nothing_else()
     let config = config(&etcd.endpoint());
     let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
     let clock = clock();
-    let options = || Options { kept_events: 50, ..options() };
+    let options = || at_least_kept(50);
     let store = node(&config, options(), Arc::clone(&clock) as _);
     append(&*store.events(), 5000).await;
     clock.advance(25 * HOUR);
@@ -81,7 +80,7 @@ async fn the_newest_events_are_kept_however_old_they_are() {
     let config = config(&etcd.endpoint());
     let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
     let clock = clock();
-    let options = || Options { kept_events: 300, ..options() };
+    let options = || at_least_kept(300);
     let store = node(&config, options(), Arc::clone(&clock) as _);
     for count in [400, 400, 200] {
         append(&*store.events(), count).await;
@@ -127,7 +126,7 @@ async fn what_may_be_pruned_is_not_taken_for_complete() {
     };
     let options = CompactionOptions::new().with_physical();
     raw.client.kv_client().compact(revision, Some(options)).await.expect("etcd compacts");
-    let fresh = node(&config, crate::support::options(), clock());
+    let fresh = node(&config, options(), clock());
     let feed: Arc<dyn EventFeed> = fresh.feed();
     let lost = feed.follow(&whole.epoch, first).await.err();
     assert!(matches!(lost, Some(FollowError::Lost)), "{lost:?}");

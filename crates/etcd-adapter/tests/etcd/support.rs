@@ -7,8 +7,9 @@ mod recorder;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use game_realtime_application::{panics::Watchdog, ports::Clock};
-use game_realtime_contract::{WallClock, unique_id};
+use bytesize::ByteSize;
+use game_realtime_application::{RetentionPolicy, panics::Watchdog, ports::Clock};
+use game_realtime_contract::{WallClock, keeping, unique_id};
 use game_realtime_domain::NodeId;
 use game_realtime_e2e::Etcd;
 use game_realtime_etcd_adapter::{Config, EtcdStore, Options, TlsConfig};
@@ -38,6 +39,8 @@ pub(crate) fn config(endpoint: &str) -> Config {
         prefix: format!("/test/{}", unique_id()),
         lease_ttl: Duration::from_secs(10),
         isolation_grace: Duration::from_secs(60),
+        space_budget: ByteSize::gib(1),
+        compaction_interval: Duration::ZERO,
         tls: TlsConfig::default(),
     }
 }
@@ -46,11 +49,17 @@ pub(crate) fn config(endpoint: &str) -> Config {
 pub(crate) fn options() -> Options {
     Options {
         node_id: NodeId(unique_id()),
-        retention: Duration::from_secs(24 * 3600),
-        replay_window: Duration::from_secs(600),
-        kept_events: 10_000,
-        idempotency_window: Duration::from_secs(24 * 3600),
+        retention: RetentionPolicy {
+            replay_window: Duration::from_secs(600),
+            ..keeping(Duration::from_secs(24 * 3600), 10_000, Duration::from_secs(24 * 3600))
+        },
     }
+}
+
+/// The same, with as many of the newest events kept whatever their age.
+pub(crate) fn at_least_kept(events: usize) -> Options {
+    let retention = RetentionPolicy { replay_events: events, ..options().retention };
+    Options { retention, ..options() }
 }
 
 /// A fresh, empty store.

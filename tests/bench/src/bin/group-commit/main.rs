@@ -10,14 +10,15 @@ mod work;
 
 use std::{sync::Arc, time::Duration};
 
+use bytesize::ByteSize;
 use etcd_client::Client;
-use game_realtime_application::panics::Watchdog;
+use game_realtime_application::{RetentionPolicy, panics::Watchdog};
 use game_realtime_bench::{
     rounds,
     statistics::{Summary, percentile, ratio},
     table,
 };
-use game_realtime_contract::{WallClock, unique_id};
+use game_realtime_contract::{WallClock, keeping, unique_id};
 use game_realtime_domain::NodeId;
 use game_realtime_e2e::Etcd;
 use game_realtime_etcd_adapter::{Config, EtcdStore, Options, TlsConfig};
@@ -93,14 +94,16 @@ fn store(etcd: &Etcd) -> EtcdStore {
         prefix: PREFIX.to_owned(),
         lease_ttl: Duration::from_secs(10),
         isolation_grace: Duration::from_secs(60),
+        space_budget: ByteSize::gib(1),
+        compaction_interval: Duration::ZERO,
         tls: TlsConfig::default(),
     };
     let options = Options {
         node_id: NodeId(unique_id()),
-        retention: Duration::from_secs(24 * 3600),
-        replay_window: Duration::from_secs(600),
-        kept_events: 10_000,
-        idempotency_window: Duration::from_secs(24 * 3600),
+        retention: RetentionPolicy {
+            replay_window: Duration::from_secs(600),
+            ..keeping(Duration::from_secs(24 * 3600), 10_000, Duration::from_secs(24 * 3600))
+        },
     };
     EtcdStore::start(&config, options, Arc::new(WallClock), &Watchdog::new())
         .expect("no files to read")
