@@ -6,7 +6,7 @@ use game_realtime_application::ports::{AppendError, StoreErrorKind};
 use game_realtime_contract::{ConnectionBuilder, EventBuilder, ManualClock, WallClock, at_least};
 use game_realtime_domain::{EventType, Timestamp};
 
-use crate::support::{Errors, Member, Raw, Recorder, at_least_kept, config, node, until};
+use crate::support::{Errors, Member, Raw, Recorder, at_least_kept, config, node, options, until};
 
 const QUOTA: &str = "--quota-backend-bytes=8388608";
 const GAUGE: &str = "game_realtime_store_nospace";

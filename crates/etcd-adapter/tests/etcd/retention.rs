@@ -8,7 +8,9 @@ use game_realtime_application::ports::{EventFeed, EventRepository, FollowError};
 use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, ManualClock, at_least};
 use game_realtime_domain::{EventType, Timestamp};
 
-use crate::support::{Member, Raw, Recorder, at_least_kept, config, node, shared_etcd, until};
+use crate::support::{
+    Member, Raw, Recorder, at_least_kept, config, node, options, shared_etcd, until,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -126,7 +128,7 @@ async fn what_may_be_pruned_is_not_taken_for_complete() {
     };
     let options = CompactionOptions::new().with_physical();
     raw.client.kv_client().compact(revision, Some(options)).await.expect("etcd compacts");
-    let fresh = node(&config, options(), clock());
+    let fresh = node(&config, crate::support::options(), clock());
     let feed: Arc<dyn EventFeed> = fresh.feed();
     let lost = feed.follow(&whole.epoch, first).await.err();
     assert!(matches!(lost, Some(FollowError::Lost)), "{lost:?}");
