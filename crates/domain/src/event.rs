@@ -59,6 +59,37 @@ impl RetentionClass {
     pub const ALL: [Self; 2] = [Self::State, Self::Purchases];
 }
 
+/// One of something for each retention class.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
+pub struct PerClass<T> {
+    /// That of [`RetentionClass::State`].
+    pub state: T,
+    /// That of [`RetentionClass::Purchases`].
+    pub purchases: T,
+}
+
+impl<T> PerClass<T> {
+    /// That of a class.
+    #[must_use]
+    pub const fn of(&self, class: RetentionClass) -> &T {
+        match class {
+            RetentionClass::State => &self.state,
+            RetentionClass::Purchases => &self.purchases,
+        }
+    }
+
+    /// That of a class, to be changed.
+    #[must_use]
+    pub const fn of_mut(&mut self, class: RetentionClass) -> &mut T {
+        match class {
+            RetentionClass::State => &mut self.state,
+            RetentionClass::Purchases => &mut self.purchases,
+        }
+    }
+}
+
 impl EventType {
     /// How long events of this type are kept.
     #[must_use]

@@ -30,7 +30,9 @@ pub use author::Author;
 pub use broadcast::{Broadcast, BroadcastCommand};
 pub use buy_good::{BuyGood, BuyGoodCommand};
 pub use connection::{Connection, ConnectionId, NodeId};
-pub use event::{Event, EventId, EventType, Payload, RetentionClass, Sender, UnknownEventType};
+pub use event::{
+    Event, EventId, EventType, Payload, PerClass, RetentionClass, Sender, UnknownEventType,
+};
 pub use limits::CommandLimits;
 pub use namespace::{Namespace, UnknownNamespace};
 pub use position::{Cursor, Epoch, InvalidCursor, Position};

@@ -20,6 +20,12 @@ impl Timestamp {
         self.0
     }
 
+    /// The point in time `duration` later.
+    #[must_use]
+    pub fn plus(self, duration: core::time::Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// The point in time `duration` earlier, or the epoch itself.
     #[must_use]
     pub fn minus(self, duration: core::time::Duration) -> Self {

@@ -1,6 +1,6 @@
 //! One transaction of the writer: what goes in, and what each part of the answer means.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use etcd_client::{
     Compare, CompareOp, DeleteOptions, GetOptions, GetResponse, PutOptions, Txn, TxnOp,
@@ -11,14 +11,16 @@ use game_realtime_application::{
     ports::{AppendError, Appended, SpanKind, StoreError},
     trace::Span,
 };
-use game_realtime_domain::{Connection, Cursor, Epoch, NodeId, Position};
+use game_realtime_domain::{Connection, Cursor, Epoch, PerClass, Position};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::{
     epoch::revision,
-    keys::{EventKey, Keys, node_part},
+    keys::{EventKey, Keys},
     leases::LeaseId,
-    records::{self, UnreadableRecord},
+    log::segments::Writing,
+    records,
 };
 
 /// Operations of a transaction. It bounds how long one keeps etcd from the next.
@@ -33,6 +35,8 @@ const BYTES: usize = 1 << 20;
 /// Registrations of a transaction, so that a crowd that comes in does not keep etcd from events for
 /// long: each is two operations.
 const REGISTRATIONS: usize = 32;
+/// Repeats that are answered together with what they repeat.
+const REPEATS: usize = 8192;
 
 /// Something to be written, and who waits for it.
 pub(crate) enum Write {
@@ -92,20 +96,33 @@ pub(crate) struct Batch {
     writes: Vec<Write>,
     operations: usize,
     bytes: usize,
-    receipts: usize,
+    receipts: Receipts,
     registrations: usize,
     /// Whether one of its events is traced.
     traced: bool,
-    /// Keys that must not be written twice: etcd refuses a transaction that does.
-    keys: HashSet<String>,
+    /// What the keys are that etcd would refuse to write twice, and whose they are.
+    keys: HashMap<String, usize>,
+    /// Requests that repeat one of the writes: by its place, with those who wait for an answer.
+    repeats: HashMap<usize, Vec<Repeat>>,
+    repeated: usize,
+}
+
+/// How many receipts of each class.
+pub(crate) type Receipts = PerClass<usize>;
+
+/// A request that is answered by what becomes of an equal one in the same transaction.
+struct Repeat {
+    fingerprint: Uuid,
+    span: Span,
+    answer: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
 /// What encoding a batch needs to know.
 pub(crate) struct Context<'a> {
     pub(crate) keys: &'a Keys,
-    pub(crate) node_id: NodeId,
-    pub(crate) stamp: u64,
-    pub(crate) receipt_lease: Option<LeaseId>,
+    /// Set if the batch appends events.
+    pub(crate) writing: Option<&'a Writing>,
+    pub(crate) receipt_leases: PerClass<Option<LeaseId>>,
 }
 
 impl Batch {
@@ -124,24 +141,46 @@ impl Batch {
                 (2, 2048, keys.registration(connection).next())
             }
         };
+        let write = match key.as_ref().and_then(|key| self.keys.get(key)) {
+            Some(place) => return self.repeat(*place, write),
+            None => write,
+        };
         let fits = self.operations + operations <= OPERATIONS
             && self.registrations < REGISTRATIONS
             && (self.bytes + bytes <= BYTES || self.writes.is_empty());
-        if !fits || key.as_ref().is_some_and(|key| self.keys.contains(key)) {
+        if !fits {
             return Err(write);
         }
         match &write {
             Write::Append { event, span, .. } => {
-                self.receipts += usize::from(event.receipt.is_some());
+                let class = event.event.payload.event_type.retention_class();
+                *self.receipts.of_mut(class) += usize::from(event.receipt.is_some());
                 self.traced |= span.is_recording();
             }
             Write::Register { .. } | Write::Unregister { .. } => self.registrations += 1,
         }
         self.operations += operations;
         self.bytes += bytes;
-        self.keys.extend(key);
+        self.keys.extend(key.map(|key| (key, self.writes.len())));
         self.writes.push(write);
         Ok(())
+    }
+
+    /// Adds a request that repeats one of the batch, so that the two share a write. A change of the
+    /// registry has to wait: the second undoes the first.
+    fn repeat(&mut self, place: usize, write: Write) -> Result<(), Write> {
+        match write {
+            Write::Append { event, span, answer } if self.repeated < REPEATS => {
+                let Some(receipt) = &event.receipt else {
+                    return Err(Write::Append { event, span, answer });
+                };
+                let repeat = Repeat { fingerprint: receipt.fingerprint, span, answer };
+                self.repeats.entry(place).or_default().push(repeat);
+                self.repeated += 1;
+                Ok(())
+            }
+            write => Err(write),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -176,8 +215,13 @@ impl Batch {
     }
 
     /// How many of its events bring a receipt.
-    pub(crate) fn receipts(&self) -> usize {
+    pub(crate) fn receipts(&self) -> Receipts {
         self.receipts
+    }
+
+    /// Whether it appends events.
+    pub(crate) fn appends(&self) -> bool {
+        self.writes.len() > self.registrations
     }
 
     /// The transaction. `lease_of` says on which lease a connection is registered; `None` if it has
@@ -206,33 +250,48 @@ impl Batch {
             }
             parts.push(operations.len() - before);
         }
-        if operations.len() > NESTED {
-            operations = nest(operations);
+        let mut txn = Txn::new();
+        if let Some(writing) = context.writing {
+            operations.extend(writing.begin_next(context.keys)?);
+            txn = txn.when(writing.guards(context.keys));
         }
-        Ok(Encoded { txn: Txn::new().and_then(operations), parts })
+        let is_nested = operations.len() > NESTED;
+        let operations = if is_nested { nested(operations) } else { operations };
+        Ok(Encoded { txn: txn.and_then(operations), shape: Shape { parts, is_nested } })
     }
 
     /// Tells everybody what became of their write.
-    pub(crate) fn answer(self, response: &TxnResponse, parts: Vec<usize>, epoch: &Epoch) {
+    pub(crate) fn answer(mut self, response: &TxnResponse, shape: Shape, epoch: &Epoch) {
         let revision = revision(response.header());
         let mut responses = response.op_responses();
-        if parts.iter().sum::<usize>() > NESTED {
-            responses = unnest(responses);
+        if shape.is_nested {
+            responses = unnested(responses);
         }
         let mut responses = responses.into_iter();
-        for (place, (write, part)) in self.writes.into_iter().zip(parts).enumerate() {
+        for (place, (write, part)) in self.writes.into_iter().zip(shape.parts).enumerate() {
             let part: Vec<_> = responses.by_ref().take(part).collect();
             match write {
                 Write::Append { event, mut span, answer } => {
-                    let result = appended(&event, index(place), revision, epoch, part);
                     span.set("etcd.revision", revision);
                     drop(span);
-                    answer
-                        .send(result.map_err(|error| match error {
-                            AnswerError::Conflict => AppendError::IdempotencyConflict,
-                            AnswerError::Unreadable(error) => StoreError::corrupt(error).into(),
-                        }))
-                        .ok();
+                    let committed = committed(&event, index(place), revision, epoch, part);
+                    for repeat in self.repeats.remove(&place).into_iter().flatten() {
+                        let result = match &committed {
+                            Ok(committed) => committed.answer(repeat.fingerprint, true),
+                            Err(error) => Err(StoreError::corrupt(error.clone()).into()),
+                        };
+                        drop(repeat.span);
+                        repeat.answer.send(result).ok();
+                    }
+                    let fingerprint = event.receipt.map(|receipt| receipt.fingerprint);
+                    let result = match committed {
+                        Ok(committed) => committed.answer(
+                            fingerprint.unwrap_or(committed.fingerprint),
+                            committed.appended.duplicate,
+                        ),
+                        Err(error) => Err(StoreError::corrupt(error).into()),
+                    };
+                    answer.send(result).ok();
                 }
                 Write::Register { answer, .. } | Write::Unregister { answer, .. } => {
                     answer.send(Ok(revision)).ok();
@@ -243,22 +302,52 @@ impl Batch {
 
     /// Tells everybody that their write failed.
     pub(crate) fn fail(self, error: impl Fn() -> StoreError) {
+        for Repeat { mut span, answer, .. } in self.repeats.into_values().flatten() {
+            let error = error();
+            span.fail(error.kind.as_str());
+            drop(span);
+            answer.send(Err(error.into())).ok();
+        }
         for write in self.writes {
             write.fail(error());
         }
     }
 }
 
-/// A transaction and how many of its operations belong to each write.
+/// A transaction, and how its answer is to be read.
 pub(crate) struct Encoded {
     pub(crate) txn: Txn,
-    pub(crate) parts: Vec<usize>,
+    pub(crate) shape: Shape,
 }
 
-enum AnswerError {
-    Conflict,
-    Unreadable(UnreadableRecord),
+/// How the answer to a transaction is to be read.
+pub(crate) struct Shape {
+    /// How many of the operations belong to each write.
+    parts: Vec<usize>,
+    is_nested: bool,
 }
+
+/// What became of an event, and of what request.
+struct Committed {
+    appended: Appended,
+    /// Of the request that was committed.
+    fingerprint: Uuid,
+}
+
+impl Committed {
+    /// The answer to a request, which may be another one under the same `request_id`.
+    fn answer(&self, fingerprint: Uuid, duplicate: bool) -> Result<Appended, AppendError> {
+        if self.fingerprint != fingerprint {
+            return Err(AppendError::IdempotencyConflict);
+        }
+        Ok(Appended { duplicate, ..self.appended.clone() })
+    }
+}
+
+/// A receipt that cannot be read: whether the request was committed is not known.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+struct UnreadableReceipt(String);
 
 /// The place of a write among those of its transaction, from 1.
 fn index(place: usize) -> u16 {
@@ -267,7 +356,7 @@ fn index(place: usize) -> u16 {
 }
 
 /// The same operations in the same order, as transactions of [`NESTED`] each.
-fn nest(operations: Vec<TxnOp>) -> Vec<TxnOp> {
+fn nested(operations: Vec<TxnOp>) -> Vec<TxnOp> {
     let mut rest = operations.into_iter().peekable();
     let mut nested = Vec::with_capacity(OPERATIONS / NESTED);
     while rest.peek().is_some() {
@@ -277,8 +366,8 @@ fn nest(operations: Vec<TxnOp>) -> Vec<TxnOp> {
     nested
 }
 
-/// What etcd says of each of the operations that [`nest`] was given.
-fn unnest(responses: Vec<TxnOpResponse>) -> Vec<TxnOpResponse> {
+/// What etcd says of each of the operations that [`nested`] was given.
+fn unnested(responses: Vec<TxnOpResponse>) -> Vec<TxnOpResponse> {
     let nested = |response| match response {
         TxnOpResponse::Txn(nested) => nested.op_responses(),
         TxnOpResponse::Put(_) | TxnOpResponse::Get(_) | TxnOpResponse::Delete(_) => Vec::new(),
@@ -292,13 +381,14 @@ fn append(
     context: &Context<'_>,
 ) -> Result<Vec<TxnOp>, serde_json::Error> {
     let keys = context.keys;
+    let event_type = new.event.payload.event_type;
     let key = keys.event(&EventKey {
-        event_type: new.event.payload.event_type,
-        stamp: context.stamp,
-        node: node_part(context.node_id),
-        index,
+        event_type,
+        known: context.writing.map(|writing| writing.revision).unwrap_or_default(),
+        place: index,
         namespace: new.event.namespace,
         route: new.route.clone(),
+        id: new.event.id,
     });
     let put = TxnOp::put(key, records::encode_event(new)?, None);
     let count = new.presence_of.as_ref().map(|user_id| {
@@ -309,7 +399,8 @@ fn append(
         return Ok(std::iter::once(put).chain(count).collect());
     };
     let receipt_key = keys.receipt(&receipt.scope, &receipt.request_id);
-    let options = context.receipt_lease.map(|lease| PutOptions::new().with_lease(lease));
+    let lease = *context.receipt_leases.of(event_type.retention_class());
+    let options = lease.map(|lease| PutOptions::new().with_lease(lease));
     let record = records::encode_receipt(receipt, new, u32::from(index))?;
     let first_time = [put, TxnOp::put(receipt_key.clone(), record, options)];
     let txn = Txn::new()
@@ -338,13 +429,13 @@ fn unregister(connection: &Connection, keys: &Keys) -> Vec<TxnOp> {
 }
 
 /// What a part of the answer says of an event.
-fn appended(
+fn committed(
     new: &NewEvent,
     index: u16,
     revision: u64,
     epoch: &Epoch,
     part: Vec<TxnOpResponse>,
-) -> Result<Appended, AnswerError> {
+) -> Result<Committed, UnreadableReceipt> {
     let mut responses = part;
     let mut receipt = None;
     if let [TxnOpResponse::Txn(nested)] = responses.as_slice() {
@@ -357,25 +448,29 @@ fn appended(
     let count = new.presence_of.is_some().then(|| responses.last().and_then(get)).flatten();
     let recipient_connections = count.and_then(|get| u64::try_from(get.count()).ok());
     let Some(receipt_pair) = receipt else {
-        return Ok(Appended {
-            event_id: new.event.id,
-            cursor: cursor(epoch, revision, u32::from(index)),
-            created_at: new.event.created_at,
-            duplicate: false,
-            recipient_connections,
+        return Ok(Committed {
+            appended: Appended {
+                event_id: new.event.id,
+                cursor: cursor(epoch, revision, u32::from(index)),
+                created_at: new.event.created_at,
+                duplicate: false,
+                recipient_connections,
+            },
+            fingerprint: new.receipt.as_ref().map(|own| own.fingerprint).unwrap_or_default(),
         });
     };
-    let first = records::decode_receipt(receipt_pair.value()).map_err(AnswerError::Unreadable)?;
-    if new.receipt.as_ref().is_some_and(|own| own.fingerprint != first.fingerprint) {
-        return Err(AnswerError::Conflict);
-    }
+    let first = records::decode_receipt(receipt_pair.value())
+        .map_err(|error| UnreadableReceipt(error.to_string()))?;
     let created_in = u64::try_from(receipt_pair.create_revision()).unwrap_or_default();
-    Ok(Appended {
-        event_id: first.event_id,
-        cursor: cursor(epoch, created_in, first.index),
-        created_at: first.created_at,
-        duplicate: true,
-        recipient_connections,
+    Ok(Committed {
+        appended: Appended {
+            event_id: first.event_id(),
+            cursor: cursor(epoch, created_in, first.place),
+            created_at: first.created_at(),
+            duplicate: true,
+            recipient_connections,
+        },
+        fingerprint: first.fingerprint,
     })
 }
 

@@ -12,7 +12,8 @@ use std::{
 };
 
 use etcd_client::{
-    Certificate, Client, ConnectOptions, Identity, KvClient, LeaseClient, TlsOptions, WatchClient,
+    Certificate, Client, CompactionOptions, ConnectOptions, Identity, KvClient, LeaseClient,
+    StatusResponse, TlsOptions, WatchClient,
 };
 use game_realtime_application::ports::StoreError;
 use game_realtime_domain::NodeId;
@@ -34,6 +35,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A member is given so much time before the next one is tried: while none answers, nodes do not
 /// open connections all the time.
 const SHORTEST_STAY: Duration = Duration::from_millis(500);
+
+/// How long a compaction may take: some 15 s for each million keys (etcd 3.5).
+const COMPACTION_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The gRPC status codes of calls that may have got no answer: cancelled, unknown, deadline exceeded,
 /// unavailable (<https://grpc.io/docs/guides/status-codes/>).
@@ -147,6 +151,31 @@ impl Cluster {
             |client: &Client| call(client.watch_client().max_decoding_message_size(MESSAGE_BYTES));
         let watch = self.call(&member, call).await?;
         Ok((watch, member))
+    }
+
+    /// What the member says about itself.
+    pub(crate) async fn status(&self) -> Result<StatusResponse, CallError> {
+        let call = |client: &Client| {
+            let mut maintenance = client.maintenance_client();
+            async move { maintenance.status().await }
+        };
+        self.call(&self.member(), call).await
+    }
+
+    /// Compacts the history up to a revision and waits until its space is free, which takes longer
+    /// than other calls may: nobody but the housekeeper waits for it.
+    pub(crate) async fn compact(&self, revision: i64) -> Result<(), CallError> {
+        let member = self.member();
+        let compacted = async {
+            let options = CompactionOptions::new().with_physical();
+            let mut kv = self.client(&member).await?.kv_client();
+            kv.compact(revision, Some(options)).await
+        };
+        match timeout(COMPACTION_TIMEOUT, compacted).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(CallError::Etcd(error)),
+            Err(_elapsed) => Err(CallError::TimedOut(COMPACTION_TIMEOUT)),
+        }
     }
 
     async fn call<T, F>(

@@ -1,28 +1,52 @@
-//! The name of etcd's history, without which no position means anything.
+//! What etcd's history is called, without which no position means anything, and in which format it
+//! is kept.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use etcd_client::{Compare, CompareOp, Txn, TxnOp, TxnOpResponse};
-use game_realtime_application::ports::StoreError;
-use game_realtime_domain::Epoch;
+use game_realtime_application::ports::{Clock, StoreError};
+use game_realtime_domain::{Epoch, RetentionClass};
+use tracing::info;
 use uuid::Uuid;
 
-use crate::{cluster::Cluster, keys::Keys};
+use crate::{
+    cluster::Cluster,
+    keys::Keys,
+    log::segments::Segments,
+    records::{ClassSize, FORMAT, SegmentRecord, StoreRecord},
+};
+
+/// The number of the first segment of a log.
+const FIRST_SEGMENT: u64 = 1;
 
 /// Knows the epoch once etcd has told it.
 pub(crate) struct EpochCell {
     cluster: Arc<Cluster>,
     keys: Keys,
+    clock: Arc<dyn Clock>,
+    segments: Arc<Segments>,
     known: Mutex<Option<Epoch>>,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the epoch in etcd is not one of ours")]
-struct ForeignEpoch;
+enum ForeignStore {
+    #[error("what etcd says about the store cannot be read")]
+    Unreadable,
+    #[error(
+        "the store is kept in format {format}, which nodes before format {oldest} must not work on, \
+         and this release is of format {FORMAT}: update this node"
+    )]
+    TooNew { format: u32, oldest: u32 },
+}
 
 impl EpochCell {
-    pub(crate) fn new(cluster: Arc<Cluster>, keys: Keys) -> Self {
-        Self { cluster, keys, known: Mutex::default() }
+    pub(crate) fn new(
+        cluster: Arc<Cluster>,
+        keys: Keys,
+        clock: Arc<dyn Clock>,
+        segments: Arc<Segments>,
+    ) -> Self {
+        Self { cluster, keys, clock, segments, known: Mutex::default() }
     }
 
     /// The epoch as it is known, or as etcd says.
@@ -36,13 +60,13 @@ impl EpochCell {
 
     /// Asks etcd for the epoch and its current revision; names the history if nobody has.
     ///
-    /// A plain read, which etcd answers even when it has no room.
+    /// A plain read, which etcd answers even when it is out of space.
     pub(crate) async fn read(&self) -> Result<(Epoch, u64), StoreError> {
-        let key = self.keys.epoch();
+        let key = self.keys.store();
         let response = self.cluster.kv(|mut kv| async move { kv.get(key, None).await }).await?;
         match response.kvs().first() {
             Some(pair) => {
-                let epoch = self.learn(pair.value_str().unwrap_or_default())?;
+                let epoch = self.learn(pair.value())?;
                 Ok((epoch, revision(response.header())))
             }
             None => self.probe().await,
@@ -51,30 +75,54 @@ impl EpochCell {
 
     /// As [`read`](Self::read), in a way that etcd answers only if it would take a write.
     pub(crate) async fn probe(&self) -> Result<(Epoch, u64), StoreError> {
-        let key = self.keys.epoch();
-        let fresh = Uuid::new_v4().simple().to_string();
+        let key = self.keys.store();
+        let fresh = serde_json::to_vec(&StoreRecord {
+            epoch: Uuid::new_v4().simple().to_string(),
+            format: FORMAT,
+            oldest_format: FORMAT,
+        });
+        let fresh = fresh.map_err(StoreError::corrupt)?;
+        let segment = SegmentRecord { begun_at: self.clock.now(), before: ClassSize::default() };
+        let segment = serde_json::to_vec(&segment).map_err(StoreError::corrupt)?;
+        let segments = RetentionClass::ALL.map(|class| {
+            TxnOp::put(self.keys.segment(class, FIRST_SEGMENT), segment.as_slice(), None)
+        });
         let txn = Txn::new()
             .when([Compare::create_revision(key.clone(), CompareOp::Equal, 0)])
-            .and_then([TxnOp::put(key.clone(), fresh.clone(), None)])
+            .and_then(
+                [TxnOp::put(key.clone(), fresh.clone(), None)]
+                    .into_iter()
+                    .chain(segments)
+                    .collect::<Vec<_>>(),
+            )
             .or_else([TxnOp::get(key, None)]);
         let response = self.cluster.kv(|mut kv| async move { kv.txn(txn).await }).await?;
         self.cluster.space().accepted();
         let stored = match response.op_responses().into_iter().next() {
-            Some(TxnOpResponse::Get(get)) => get
-                .kvs()
-                .first()
-                .and_then(|pair| pair.value_str().ok())
-                .map(str::to_owned)
-                .unwrap_or_default(),
+            Some(TxnOpResponse::Get(get)) => {
+                get.kvs().first().map(|pair| pair.value().to_vec()).unwrap_or_default()
+            }
             Some(TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_))
             | None => fresh,
         };
         Ok((self.learn(&stored)?, revision(response.header())))
     }
 
-    fn learn(&self, stored: &str) -> Result<Epoch, StoreError> {
-        let epoch = Epoch::parse(stored).map_err(|_| StoreError::corrupt(ForeignEpoch))?;
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(epoch.clone());
+    fn learn(&self, stored: &[u8]) -> Result<Epoch, StoreError> {
+        let unreadable = || StoreError::corrupt(ForeignStore::Unreadable);
+        let record: StoreRecord = serde_json::from_slice(stored).map_err(|_| unreadable())?;
+        let StoreRecord { format, oldest_format: oldest, .. } = record;
+        if oldest > FORMAT {
+            return Err(StoreError::unavailable(ForeignStore::TooNew { format, oldest }));
+        }
+        let epoch = Epoch::parse(record.epoch).map_err(|_| unreadable())?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref() != Some(&epoch) {
+            info!(epoch = epoch.as_str(), format, "the store's history");
+            // Of another history they would be wrong.
+            self.segments.clear();
+            *known = Some(epoch.clone());
+        }
         Ok(epoch)
     }
 }

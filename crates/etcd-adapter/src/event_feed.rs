@@ -1,12 +1,18 @@
 //! The feed on etcd: one watch per node over all events.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use etcd_client::{GetOptions, WatchFilterType, WatchOptions};
+use etcd_client::{WatchFilterType, WatchOptions};
 use game_realtime_application::{
-    PositionedEvent, TimelineLimits,
-    ports::{EventFeed, FeedStream, FollowError, History, StoreError},
+    HistoryBuilder, TimelineLimits,
+    ports::{Clock, EventFeed, FeedStream, FeedUpdate, FollowError, History, StoreError},
 };
 use game_realtime_domain::{Cursor, Epoch, Position};
 use tracing::info;
@@ -16,8 +22,10 @@ use crate::{
     epoch::EpochCell,
     feed_stream::EtcdFeedStream,
     live_watch::LiveWatch,
-    log_reader::LogReader,
-    read_back::{ReadBack, Stretch},
+    log::{
+        read_back::{ReadBack, read_back},
+        reader::LogReader,
+    },
 };
 
 /// Follows etcd.
@@ -25,13 +33,18 @@ pub(crate) struct EtcdEventFeed {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) epoch: Arc<EpochCell>,
     pub(crate) log: LogReader,
+    clock: Arc<dyn Clock>,
+    /// How much memory a history may take.
+    history_bytes: AtomicUsize,
     /// A position and a later revision, between which nothing happened.
     idle: Mutex<Option<(Position, u64)>>,
 }
 
 impl EtcdEventFeed {
-    pub(crate) fn new(cluster: Arc<Cluster>, epoch: Arc<EpochCell>, log: LogReader) -> Self {
-        Self { cluster, epoch, log, idle: Mutex::default() }
+    pub(crate) fn new(epoch: Arc<EpochCell>, log: LogReader, clock: Arc<dyn Clock>) -> Self {
+        let cluster = Arc::clone(&log.cluster);
+        let history_bytes = AtomicUsize::new(usize::MAX);
+        Self { cluster, epoch, log, clock, history_bytes, idle: Mutex::default() }
     }
 
     /// Opens a watch over all events from a revision on.
@@ -43,7 +56,7 @@ impl EtcdEventFeed {
             .with_start_revision(i64::try_from(from.max(1)).unwrap_or(i64::MAX))
             .with_filters([WatchFilterType::NoDelete])
             .with_fragment();
-        let key = self.log.keys.events();
+        let key = self.log.keys.log();
         let watch = self
             .cluster
             .watch(|mut watches| async move { watches.watch(key, Some(options)).await })
@@ -51,32 +64,16 @@ impl EtcdEventFeed {
         Ok(LiveWatch::new(Arc::clone(&self.cluster), watch))
     }
 
-    /// Whether etcd no longer has the history from a revision on.
-    async fn is_compacted(&self, revision: u64) -> Result<bool, CallError> {
-        let options =
-            GetOptions::new().with_revision(i64::try_from(revision.max(1)).unwrap_or(i64::MAX));
-        let key = self.log.keys.epoch();
-        match self.cluster.kv(|mut kv| async move { kv.get(key, Some(options)).await }).await {
-            Ok(_) => Ok(false),
-            Err(error) if error.is_compacted() => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What happened after a position up to a revision, from the log instead of the history.
-    async fn read_log(
-        &self,
-        after: Position,
-        revision: u64,
-    ) -> Result<Vec<PositionedEvent>, FollowError> {
-        let reaches = |_: u64, floor: Position, _: usize| floor <= after;
-        let Stretch { floor, mut events } =
-            ReadBack::new(&self.log, revision).until(reaches).await?;
-        if floor.is_some_and(|floor| floor > after) || self.log.pruned(revision).await? > after {
-            return Err(FollowError::Lost);
-        }
-        events.retain(|event| event.position > after);
-        Ok(events)
+    /// What happened after a position up to a revision, from the log instead of the history: as long
+    /// as it fits into the memory that a history may take.
+    async fn read_log(&self, after: Position, revision: u64) -> Result<History, FollowError> {
+        let bytes = self.history_bytes.load(Ordering::Relaxed);
+        let limits = TimelineLimits { age: Duration::MAX, events: 0, bytes };
+        let history = HistoryBuilder::new(limits, self.clock.now());
+        let ReadBack { history, pruned } = read_back(&self.log, revision, after, history).await?;
+        let epoch = self.epoch.get().await?;
+        let history = history.build(epoch, pruned);
+        if history.floor > after { Err(FollowError::Lost) } else { Ok(history) }
     }
 }
 
@@ -88,19 +85,14 @@ impl EventFeed for EtcdEventFeed {
     }
 
     async fn recent(&self, limits: TimelineLimits) -> Result<History, StoreError> {
-        let TimelineLimits { age: window, events, .. } = limits;
+        self.history_bytes.store(limits.bytes, Ordering::Relaxed);
         let (epoch, revision) = self.epoch.read().await?;
-        let window = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
-        let since = self.log.stamps.now().saturating_sub(window);
-        let enough = |from: u64, _: Position, above: usize| from <= since && above >= events;
-        let Stretch { floor, mut events } =
-            ReadBack::new(&self.log, revision).until(enough).await?;
-        // Of what may have been pruned some may still be there, but not all that belongs to it.
-        let floor = floor.unwrap_or(Position::START).max(self.log.pruned(revision).await?);
-        events.retain(|event| event.position > floor);
-        let head = events.last().map_or(floor, |event| event.position);
-        *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some((head, revision));
-        Ok(History { epoch, floor, events, head })
+        let history = HistoryBuilder::new(limits, self.clock.now());
+        let ReadBack { history, pruned } =
+            read_back(&self.log, revision, Position::START, history).await?;
+        let history = history.build(epoch, pruned);
+        *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some((history.head, revision));
+        Ok(history)
     }
 
     async fn follow(
@@ -119,15 +111,16 @@ impl EventFeed for EtcdEventFeed {
             Some(_) | None => after.revision,
         };
         let compacted =
-            start <= revision && self.is_compacted(start).await.map_err(StoreError::from)?;
+            start <= revision && self.log.is_compacted(start).await.map_err(StoreError::from)?;
         let (start, backlog) = if compacted {
-            let backlog = self.read_log(after, revision).await?;
-            info!(events = backlog.len(), "history is compacted, caught up from the log");
-            (revision + 1, backlog)
+            let History { mut events, head, .. } = self.read_log(after, revision).await?;
+            events.retain(|event| event.position > after);
+            info!(events = events.len(), "history is compacted, caught up from the log");
+            (revision + 1, FeedUpdate { events, head: head.max(after) })
         } else {
-            (start, Vec::new())
+            (start, FeedUpdate { events: Vec::new(), head: after })
         };
         let watch = self.watch(start).await.map_err(StoreError::from)?;
-        Ok(Box::new(EtcdFeedStream::new(watch, self.log.clone(), after, backlog)))
+        Ok(Box::new(EtcdFeedStream::new(watch, self.log.clone(), backlog)))
     }
 }

@@ -1,23 +1,28 @@
 //! Every key this gateway has in etcd. The only place that builds or reads one.
 //!
 //! ```text
-//! {prefix}/epoch                                               the name of this history
-//! {prefix}/pruned                                              everything up to here may be gone
-//! {prefix}/events/{type}/{age}{node}{index}/{namespace}/{route}  the event log
-//! {prefix}/receipts/{scope}/{request id}                       what makes a repeat recognisable
-//! {prefix}/connections/{namespace}/{connection}                the registry...
-//! {prefix}/users/{user}/{connection}                           ...and what it holds of players, by player
-//! {prefix}/kicks/{target}                                      orders that connections be ended
+//! {prefix}/store                                           epoch and format
+//! {prefix}/log/segments/{class}/{number}                   where segments of the log begin
+//! {prefix}/log/{type}/{order}{place}/{namespace}/{recipients}/{id}   the events
+//! {prefix}/receipts/{scope}/{request id}                   what makes a repeat recognisable
+//! {prefix}/receipt-leases/{class}/{revision}-{lease}       the leases of receipts, oldest first
+//! {prefix}/connections/{namespace}/{connection}            the registry...
+//! {prefix}/users/{user}/{connection}                       ...and its copy of players, by player
+//! {prefix}/kicks/{target}                                  orders to end connections
+//! {prefix}/housekeeper                                     the node that prunes and compacts
 //! ```
 //!
-//! `age` is a time stamp counted down, so that a range in key order gives the newest events first
-//! and reads no more than it returns. `node` keeps two nodes apart that write in the same
-//! millisecond, `index` is the event's place in its transaction, counted down as well. `route` says
-//! whom the event concerns, so that nobody has to decode the value to know that it is for nobody here.
+//! `order` is the latest revision that the writer knew, counted down: a range in key order returns
+//! the newest events first and reads no more than it returns. `place` is the event's index in its
+//! transaction, counted down as well. The recipients say whom the event concerns, so that the value
+//! is decoded only for connections that get it; an event for a whole namespace has none. A later
+//! format MUST keep `{order}{place}` where it is: an older release finds the position of an event that
+//! it cannot read there.
 
 use game_realtime_application::Scope;
 use game_realtime_domain::{
-    Connection, ConnectionId, EventType, Namespace, NodeId, Recipient, RequestId, Route, UserId,
+    Connection, ConnectionId, EventId, EventType, Namespace, Recipient, RequestId, RetentionClass,
+    Route, UserId,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use uuid::Uuid;
@@ -25,8 +30,10 @@ use uuid::Uuid;
 /// What stays as it is within a segment of a key.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'@');
 
-/// The largest time stamp, in milliseconds: 48 bits last until the year 10889.
-const LAST_STAMP: u64 = (1 << 48) - 1;
+/// Revisions have 48 bits in keys: at a million a second they last for nine years.
+const LAST_REVISION: u64 = (1 << 48) - 1;
+/// Places have 12 bits in keys.
+const LAST_PLACE: u16 = (1 << 12) - 1;
 
 /// Builds keys below a prefix.
 #[derive(Debug, Clone)]
@@ -38,14 +45,14 @@ pub(crate) struct Keys {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EventKey {
     pub(crate) event_type: EventType,
-    /// Milliseconds since the epoch, by the logical clock of the writers.
-    pub(crate) stamp: u64,
-    /// The first 32 bits of the writer's id.
-    pub(crate) node: u32,
-    /// The event's place in its transaction, from 1.
-    pub(crate) index: u16,
+    /// The latest revision that the writer knew: before the event's own, in the same segment of the
+    /// log or the one before.
+    pub(crate) known: u64,
+    /// The event's index in its transaction, from 1.
+    pub(crate) place: u16,
     pub(crate) namespace: Namespace,
     pub(crate) route: Route,
+    pub(crate) id: EventId,
 }
 
 impl Keys {
@@ -53,72 +60,116 @@ impl Keys {
         Self { prefix: prefix.trim_end_matches('/').to_owned() }
     }
 
-    pub(crate) fn epoch(&self) -> String {
-        format!("{}/epoch", self.prefix)
+    /// What the store says about itself.
+    pub(crate) fn store(&self) -> String {
+        format!("{}/store", self.prefix)
     }
 
-    pub(crate) fn pruned(&self) -> String {
-        format!("{}/pruned", self.prefix)
+    /// Where releases before format 2 kept their events: the first key, and what comes after the last.
+    pub(crate) fn format_1(&self) -> (Vec<u8>, Vec<u8>) {
+        (
+            format!("{}/events/", self.prefix).into_bytes(),
+            format!("{}/events0", self.prefix).into_bytes(),
+        )
     }
 
-    /// What every event's key begins with.
-    pub(crate) fn events(&self) -> String {
-        format!("{}/events/", self.prefix)
+    /// The node that prunes and compacts.
+    pub(crate) fn housekeeper(&self) -> String {
+        format!("{}/housekeeper", self.prefix)
+    }
+
+    /// What the keys of all events and segments begin with.
+    pub(crate) fn log(&self) -> String {
+        format!("{}/log/", self.prefix)
+    }
+
+    /// What the keys of a class's segments begin with.
+    pub(crate) fn segments(&self, class: RetentionClass) -> String {
+        format!("{}{}/", self.all_segments(), class_segment(class))
+    }
+
+    /// What the keys of all segments begin with.
+    pub(crate) fn all_segments(&self) -> String {
+        format!("{}segments/", self.log())
+    }
+
+    /// Where a segment begins.
+    pub(crate) fn segment(&self, class: RetentionClass, number: u64) -> String {
+        format!("{}{number:012}", self.segments(class))
+    }
+
+    /// Reads the class and the number of a segment; `None` if the key is not one of a segment.
+    pub(crate) fn parse_segment(&self, key: &str) -> Option<(RetentionClass, u64)> {
+        let (class, number) = key.strip_prefix(&self.all_segments())?.split_once('/')?;
+        let class = RetentionClass::ALL.into_iter().find(|known| class_segment(*known) == class)?;
+        Some((class, number.parse().ok()?))
     }
 
     /// What the keys of a type's events begin with.
     pub(crate) fn events_of(&self, event_type: EventType) -> String {
-        format!("{}{}/", self.events(), type_segment(event_type))
+        format!("{}{}/", self.log(), type_segment(event_type))
     }
 
-    /// What a type's events stamped at `stamp` or before come after, and all later ones before.
-    pub(crate) fn events_until(&self, event_type: EventType, stamp: u64) -> Vec<u8> {
-        let age = LAST_STAMP.saturating_sub(stamp);
-        format!("{}{age:012x}", self.events_of(event_type)).into_bytes()
-    }
-
-    /// What all of a type's events come before: "0" is the character after the slash.
-    pub(crate) fn events_end(&self, event_type: EventType) -> Vec<u8> {
-        format!("{}{}0", self.events(), type_segment(event_type)).into_bytes()
+    /// Of a type's events, those written by who knew `revision` or later come before this, all others
+    /// after it.
+    pub(crate) fn events_before(&self, event_type: EventType, revision: u64) -> Vec<u8> {
+        match revision.checked_sub(1) {
+            Some(before) => {
+                let order = LAST_REVISION.saturating_sub(before);
+                format!("{}{order:012x}", self.events_of(event_type)).into_bytes()
+            }
+            // "0" is the character after the slash.
+            None => format!("{}{}0", self.log(), type_segment(event_type)).into_bytes(),
+        }
     }
 
     pub(crate) fn event(&self, key: &EventKey) -> String {
         format!(
-            "{}{:012x}{:08x}{:04x}/{}/{}",
+            "{}{:012x}{:03x}/{}/{}{}",
             self.events_of(key.event_type),
-            LAST_STAMP.saturating_sub(key.stamp),
-            key.node,
-            u16::MAX - key.index,
+            LAST_REVISION.saturating_sub(key.known),
+            LAST_PLACE.saturating_sub(key.place),
             key.namespace,
-            route_segments(&key.route)
+            recipient_segments(&key.route),
+            key.id.0.as_simple(),
         )
     }
 
     /// Reads the key of an event; `None` if it is not one.
     pub(crate) fn parse_event(&self, key: &str) -> Option<EventKey> {
-        let mut segments = key.strip_prefix(&self.events())?.split('/');
+        let mut segments = key.strip_prefix(&self.log())?.split('/');
         let kind = segments.next()?;
         let event_type = EventType::ALL.into_iter().find(|known| type_segment(*known) == kind)?;
-        let place = segments.next()?;
+        let (known, place) = parse_order(segments.next()?)?;
         let namespace: Namespace = segments.next()?.parse().ok()?;
-        let first = segments.next()?;
-        let second = segments.next();
-        let route = if first == EVERYBODY {
-            Route::Namespace(namespace)
-        } else {
-            match (recipient(first)?, second) {
-                (only, None) => Route::One(only),
-                (first, Some(second)) => Route::Two(first, recipient(second)?),
-            }
+        let id = EventId(segments.next_back()?.parse().ok()?);
+        let route = match (segments.next(), segments.next(), segments.next()) {
+            (None, ..) => Route::Namespace(namespace),
+            (Some(only), None, _) => Route::One(recipient(only)?),
+            (Some(first), Some(second), None) => Route::Two(recipient(first)?, recipient(second)?),
+            (Some(_), Some(_), Some(_)) => return None,
         };
-        Some(EventKey {
-            event_type,
-            stamp: LAST_STAMP - u64::from_str_radix(place.get(..12)?, 16).ok()?,
-            node: u32::from_str_radix(place.get(12..20)?, 16).ok()?,
-            index: u16::MAX - u16::from_str_radix(place.get(20..)?, 16).ok()?,
-            namespace,
-            route,
-        })
+        Some(EventKey { event_type, known, place, namespace, route, id })
+    }
+
+    /// The place that the key of an event names, whatever else it says.
+    pub(crate) fn parse_place(&self, key: &str) -> Option<u16> {
+        parse_order(key.strip_prefix(&self.log())?.split('/').nth(1)?).map(|(_, place)| place)
+    }
+
+    /// The leases of a class's receipts.
+    pub(crate) fn receipt_leases(&self, class: RetentionClass) -> String {
+        format!("{}/receipt-leases/{}/", self.prefix, class_segment(class))
+    }
+
+    /// A lease of receipts, among those of its class by the revision that its node knew.
+    pub(crate) fn receipt_lease(&self, class: RetentionClass, known: u64, lease: i64) -> String {
+        format!("{}{known:012x}-{lease:x}", self.receipt_leases(class))
+    }
+
+    /// Reads the lease that such a key names.
+    pub(crate) fn parse_receipt_lease(key: &str) -> Option<i64> {
+        i64::from_str_radix(key.rsplit_once('-')?.1, 16).ok()
     }
 
     pub(crate) fn receipt(&self, scope: &Scope, request_id: &RequestId) -> String {
@@ -189,14 +240,6 @@ pub(crate) fn connection_of(key: &str) -> Option<ConnectionId> {
     key.rsplit('/').next()?.parse().ok().map(ConnectionId)
 }
 
-/// The part of a node's id that its events' keys carry.
-pub(crate) fn node_part(node_id: NodeId) -> u32 {
-    // The end, which is random in every version of UUIDs that is used.
-    let [.., a, b, c, d] = *node_id.0.as_bytes();
-    u32::from_be_bytes([a, b, c, d])
-}
-
-const EVERYBODY: &str = "everybody";
 const SYSTEM: &str = "system";
 
 fn type_segment(event_type: EventType) -> &'static str {
@@ -207,12 +250,27 @@ fn type_segment(event_type: EventType) -> &'static str {
     }
 }
 
-fn route_segments(route: &Route) -> String {
+fn class_segment(class: RetentionClass) -> &'static str {
+    match class {
+        RetentionClass::State => "state",
+        RetentionClass::Purchases => "purchases",
+    }
+}
+
+/// What an event was written after, and its place in its transaction.
+fn parse_order(segment: &str) -> Option<(u64, u16)> {
+    let known = LAST_REVISION.checked_sub(u64::from_str_radix(segment.get(..12)?, 16).ok()?)?;
+    let place = LAST_PLACE.checked_sub(u16::from_str_radix(segment.get(12..15)?, 16).ok()?)?;
+    Some((known, place))
+}
+
+/// The recipients, each with a slash behind it.
+fn recipient_segments(route: &Route) -> String {
     match route {
-        Route::Namespace(_) => EVERYBODY.to_owned(),
-        Route::One(only) => recipient_segment(only),
+        Route::Namespace(_) => String::new(),
+        Route::One(only) => format!("{}/", recipient_segment(only)),
         Route::Two(first, second) => {
-            format!("{}/{}", recipient_segment(first), recipient_segment(second))
+            format!("{}/{}/", recipient_segment(first), recipient_segment(second))
         }
     }
 }
@@ -255,38 +313,53 @@ mod tests {
 
     use super::*;
 
-    fn key(stamp: u64, route: Route) -> EventKey {
+    fn key(known: u64, route: Route) -> EventKey {
         EventKey {
             event_type: EventType::SendMessage,
-            stamp,
-            node: 7,
-            index: 1,
+            known,
+            place: 1,
             namespace: Namespace::Private,
             route,
+            id: EventId(Uuid::from_u128(7)),
         }
     }
 
     proptest! {
         #[test]
         fn an_event_key_survives_its_text(
-            stamp in 0..=LAST_STAMP, node: u32, index: u16, user in "[^\\p{Cc}]{1,40}", id: u128,
+            known in 0..=LAST_REVISION, place in 0..=LAST_PLACE, user in "[^\\p{Cc}]{1,40}", id: u128,
+            recipients in 0..3,
         ) {
             let keys = Keys::new("/core/game/v1");
-            let route = Route::Two(
-                Recipient::User(UserId::parse(user)?),
-                Recipient::Connection(ConnectionId(Uuid::from_u128(id))),
-            );
-            let key = EventKey { node, index, ..key(stamp, route) };
-            prop_assert_eq!(keys.parse_event(&keys.event(&key)), Some(key));
+            let user = Recipient::User(UserId::parse(user)?);
+            let connection = Recipient::Connection(ConnectionId(Uuid::from_u128(id)));
+            let route = match recipients {
+                0 => Route::Namespace(Namespace::Private),
+                1 => Route::One(connection),
+                _ => Route::Two(user, connection),
+            };
+            let key = EventKey { place, ..key(known, route) };
+            let text = keys.event(&key);
+            prop_assert_eq!(keys.parse_place(&text), Some(place));
+            prop_assert_eq!(keys.parse_event(&text), Some(key));
         }
 
         #[test]
-        fn newer_events_come_first_in_key_order(a in 0..LAST_STAMP, b in 0..LAST_STAMP) {
+        fn newer_events_come_first_in_key_order(a in 0..LAST_REVISION, b in 0..LAST_REVISION) {
             let keys = Keys::new("/p");
             let route = Route::Namespace(Namespace::Private);
             let (first, second) =
                 (keys.event(&key(a, route.clone())), keys.event(&key(b, route)));
             prop_assert_eq!(first.cmp(&second), b.cmp(&a));
+        }
+
+        #[test]
+        fn events_are_divided_by_what_their_writers_knew(known in 0..LAST_REVISION, revision: u64) {
+            let keys = Keys::new("/p");
+            let revision = revision % LAST_REVISION;
+            let event = keys.event(&key(known, Route::Namespace(Namespace::Guest)));
+            let boundary = keys.events_before(EventType::SendMessage, revision);
+            prop_assert_eq!(event.into_bytes() < boundary, known >= revision);
         }
     }
 
@@ -296,41 +369,45 @@ mod tests {
         let alice = UserId::parse("alice/ä %").unwrap();
         let id = ConnectionId(Uuid::from_u128(1));
         let request_id: RequestId = String::from("r/1").try_into().unwrap();
-        let message = key(
-            1_795_000_000_123,
-            Route::Two(Recipient::User(alice.clone()), Recipient::Connection(id)),
-        );
+        let message =
+            key(1_795_000, Route::Two(Recipient::User(alice.clone()), Recipient::Connection(id)));
         let broadcast = EventKey {
             event_type: EventType::Broadcast,
             ..key(0, Route::Namespace(Namespace::Private))
         };
         insta::assert_snapshot!(
             [
-                keys.epoch(),
-                keys.pruned(),
+                keys.store(),
+                keys.segment(RetentionClass::State, 17),
                 keys.event(&message),
                 keys.event(&broadcast),
+                keys.segment(RetentionClass::Purchases, 17),
                 keys.receipt(&Scope::User(alice.clone()), &request_id),
                 keys.receipt(&Scope::Connection(id), &request_id),
                 keys.receipt(&Scope::System, &request_id),
+                keys.receipt_lease(RetentionClass::State, 1_795_000, 0x7587_6a0c),
                 keys.connection(Namespace::Guest, id),
                 keys.user(&alice),
                 keys.kick(&Recipient::User(alice.clone())),
                 keys.kick(&Recipient::Connection(id)),
+                keys.housekeeper(),
             ]
             .join("\n"),
             @r"
-        /core/game/v1/epoch
-        /core/game/v1/pruned
-        /core/game/v1/events/send_message/fe5e11a9a18400000007fffe/private/user:alice%2F%C3%A4%20%25/connection:00000000-0000-0000-0000-000000000001
-        /core/game/v1/events/broadcast/ffffffffffff00000007fffe/private/everybody
+        /core/game/v1/store
+        /core/game/v1/log/segments/state/000000000017
+        /core/game/v1/log/send_message/ffffffe49c47ffe/private/user:alice%2F%C3%A4%20%25/connection:00000000-0000-0000-0000-000000000001/00000000000000000000000000000007
+        /core/game/v1/log/broadcast/ffffffffffffffe/private/00000000000000000000000000000007
+        /core/game/v1/log/segments/purchases/000000000017
         /core/game/v1/receipts/user:alice%2F%C3%A4%20%25/r%2F1
         /core/game/v1/receipts/connection:00000000-0000-0000-0000-000000000001/r%2F1
         /core/game/v1/receipts/system/r%2F1
+        /core/game/v1/receipt-leases/state/0000001b63b8-75876a0c
         /core/game/v1/connections/guest/00000000-0000-0000-0000-000000000001
         /core/game/v1/users/alice%2F%C3%A4%20%25/
         /core/game/v1/kicks/user:alice%2F%C3%A4%20%25
         /core/game/v1/kicks/connection:00000000-0000-0000-0000-000000000001
+        /core/game/v1/housekeeper
         "
         );
     }

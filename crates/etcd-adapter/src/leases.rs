@@ -1,8 +1,7 @@
 //! The leases of a node: what etcd forgets when the node dies.
 //!
 //! A few leases per node, each with a bounded number of keys: one per connection would drown etcd
-//! in keep-alives, one for all would block it when it expires. Receipts hang on leases that
-//! nobody keeps alive: they expire by themselves, many at a time.
+//! in keep-alives, one for all would block it when it expires.
 
 use std::{
     collections::HashSet,
@@ -28,10 +27,6 @@ pub(crate) type LeaseId = i64;
 
 /// Connections per lease; each has two keys at most.
 const CONNECTIONS_PER_LEASE: usize = 500;
-/// Receipts per lease; each is one key.
-const RECEIPTS_PER_LEASE: usize = 1000;
-/// A lease for receipts is filled for this part of the idempotency window at most.
-const FILL_PART: u32 = 24;
 /// Leases are renewed at least this often, so that a revoked one is noticed soon.
 const LONGEST_RENEWAL: Duration = Duration::from_secs(1);
 /// Leases that are renewed or given back at the same time.
@@ -40,7 +35,6 @@ const SIDE_BY_SIDE: usize = 16;
 pub(crate) struct Leases {
     cluster: Arc<Cluster>,
     ttl: Duration,
-    idempotency_window: Duration,
     state: Mutex<State>,
     /// Held while a lease is granted: those who come meanwhile find room on it.
     granting: tokio::sync::Mutex<()>,
@@ -58,7 +52,6 @@ pub(crate) struct Attached {
 #[derive(Default)]
 struct State {
     held: Vec<Held>,
-    receipts: Option<Filling>,
     renewed_at: Option<Instant>,
 }
 
@@ -67,18 +60,11 @@ struct Held {
     connections: usize,
 }
 
-struct Filling {
-    id: LeaseId,
-    receipts: usize,
-    until: Instant,
-}
-
 impl Leases {
-    pub(crate) fn new(cluster: Arc<Cluster>, ttl: Duration, idempotency_window: Duration) -> Self {
+    pub(crate) fn new(cluster: Arc<Cluster>, ttl: Duration) -> Self {
         Self {
             cluster,
             ttl,
-            idempotency_window,
             state: Mutex::default(),
             granting: tokio::sync::Mutex::default(),
             lost: Notify::new(),
@@ -111,25 +97,6 @@ impl Leases {
         if let Some(held) = self.lock().held.iter_mut().find(|held| held.id == id) {
             held.connections = held.connections.saturating_sub(1);
         }
-    }
-
-    /// A lease for `receipts` more receipts.
-    pub(crate) async fn for_receipts(&self, receipts: usize) -> Result<LeaseId, CallError> {
-        {
-            let mut state = self.lock();
-            if let Some(filling) = &mut state.receipts
-                && filling.receipts + receipts <= RECEIPTS_PER_LEASE
-                && Instant::now() < filling.until
-            {
-                filling.receipts += receipts;
-                return Ok(filling.id);
-            }
-        }
-        let fill = self.idempotency_window / FILL_PART;
-        let id = self.grant(self.idempotency_window + fill).await?;
-        let until = Instant::now() + fill;
-        self.lock().receipts = Some(Filling { id, receipts, until });
-        Ok(id)
     }
 
     /// Whether a lease is one of those the node holds.
@@ -215,11 +182,6 @@ impl Leases {
             revision: revision(answer.header()),
             keys: answer.keys().iter().cloned().collect(),
         }))
-    }
-
-    /// Forgets the lease of the receipts, because etcd no longer knows it.
-    pub(crate) fn forget_receipts(&self) {
-        self.lock().receipts = None;
     }
 
     /// How long to wait before the next renewal.

@@ -4,7 +4,7 @@
 //! transactions that fill up while the last is on its way (`batch`); everything it hears comes
 //! through one watch (`event_feed`). `keys` is the only home of keys, `records` of stored
 //! formats. What a node registers hangs on its `leases`, which `keeper` keeps alive
-//! and `mender` puts right; `pruner` forgets old events. Orders to end connections are keys of their
+//! and `mender` puts right; `housekeeping` forgets what is old, and keeps etcd within its space. Orders to end connections are keys of their
 //! own (`kick_orders`), which every node listens to (`kick_listener`).
 //!
 //! Never here: what an event means. A new event type needs one arm in `keys`.
@@ -16,12 +16,12 @@ mod connection_pages;
 mod connection_repository;
 mod epoch;
 mod event_feed;
-mod event_repository;
 mod feed_stream;
 #[cfg(test)]
 mod fuzz;
 mod health;
 mod heard_orders;
+mod housekeeping;
 mod jitter;
 mod keeper;
 mod keys;
@@ -30,11 +30,9 @@ mod kick_orders;
 mod leases;
 mod live_watch;
 mod local_registry;
-mod log_reader;
-mod logical_clock;
+mod log;
 mod mender;
-mod pruner;
-mod read_back;
+mod receipt_leases;
 mod reconciler;
 mod records;
 mod space;

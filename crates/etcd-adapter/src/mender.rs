@@ -2,6 +2,7 @@
 //! could not be removed when it ended, and puts right what [`Reconciler`] finds.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -85,7 +86,7 @@ impl Mender {
             for (id, revision) in &done {
                 self.orders.registered(*id, *revision);
             }
-            let done: Vec<_> = done.into_iter().map(|(id, _)| id).collect();
+            let done: HashSet<_> = done.into_iter().map(|(id, _)| id).collect();
             for id in ids.iter().filter(|id| !done.contains(id)) {
                 self.registry.still_unregistered(*id);
             }

@@ -10,7 +10,7 @@ use game_realtime_application::{
     panics::Watchdog,
     ports::{Clock, ConnectionRepository, EventFeed, EventRepository, KickOrders, StoreHealth},
 };
-use game_realtime_domain::{NodeId, RetentionClass};
+use game_realtime_domain::NodeId;
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -20,19 +20,22 @@ use crate::{
     connection_repository::EtcdConnectionRepository,
     epoch::EpochCell,
     event_feed::EtcdEventFeed,
-    event_repository::EtcdEventRepository,
     health::EtcdStoreHealth,
     heard_orders::HeardOrders,
+    housekeeping::Housekeeper,
     keeper::Keeper,
     keys::Keys,
     kick_listener::KickListener,
     kick_orders::EtcdKickOrders,
     leases::Leases,
     local_registry::LocalRegistry,
-    log_reader::LogReader,
-    logical_clock::LogicalClock,
+    log::{
+        reader::LogReader,
+        repository::EtcdEventRepository,
+        segments::{SegmentLimits, Segments},
+    },
     mender::Mender,
-    pruner::{Pruner, Retention},
+    receipt_leases::ReceiptLeases,
     reconciler::Reconciler,
     write_queue::WriteQueue,
     writer::Writer,
@@ -74,26 +77,30 @@ impl EtcdStore {
         let cluster = Arc::new(Cluster::new(config, options.node_id)?);
         cluster.space().publish();
         let keys = Keys::new(&config.prefix);
-        let epoch = Arc::new(EpochCell::new(Arc::clone(&cluster), keys.clone()));
-        let leases = Arc::new(Leases::new(
+        let space_budget = Some(config.space_budget.as_u64()).filter(|budget| *budget > 0);
+        let segments = Arc::new(Segments::new(SegmentLimits::within(space_budget)));
+        let epoch = Arc::new(EpochCell::new(
             Arc::clone(&cluster),
-            config.lease_ttl,
-            options.retention.state.receipts,
+            keys.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&segments),
         ));
+        let log = LogReader { cluster: Arc::clone(&cluster), keys: keys.clone(), segments };
+        let leases = Arc::new(Leases::new(Arc::clone(&cluster), config.lease_ttl));
+        let receipts =
+            Arc::new(ReceiptLeases::new(Arc::clone(&leases), log.clone(), options.retention));
         let registry = Arc::new(LocalRegistry::default());
         let orders = Arc::new(HeardOrders::new(Arc::clone(&registry)));
-        let stamps = Arc::new(LogicalClock::new(clock));
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let writes = WriteQueue::new(cluster.request_timeout(), |lane, pause, queue| {
             let writer = Writer {
-                node_id: options.node_id,
-                cluster: Arc::clone(&cluster),
-                keys: keys.clone(),
+                clock: Arc::clone(&clock),
+                log: log.clone(),
                 epoch: Arc::clone(&epoch),
                 leases: Arc::clone(&leases),
+                receipts: Arc::clone(&receipts),
                 registry: Arc::clone(&registry),
-                stamps: Arc::clone(&stamps),
                 failing: AtomicBool::new(false),
                 lane,
                 pause,
@@ -142,18 +149,17 @@ impl EtcdStore {
             Arc::clone(&orders),
             config.isolation_grace,
         );
-        let log = LogReader { cluster: Arc::clone(&cluster), keys: keys.clone(), stamps };
-        let pruner = Pruner {
-            cluster: Arc::clone(&cluster),
+        let housekeeper = Housekeeper {
+            node_id: options.node_id,
             log: log.clone(),
-            retention: Retention {
-                age: options.retention.of(RetentionClass::State).events,
-                replay_window: options.retention.replay_window,
-                events: options.retention.replay_events,
-            },
+            leases: Arc::clone(&leases),
+            clock: Arc::clone(&clock),
+            retention: options.retention,
+            space_budget,
+            compaction_interval: Some(config.compaction_interval).filter(|it| !it.is_zero()),
         };
-        let pruner = stop.clone().run_until_cancelled_owned(pruner.run());
-        tasks.spawn(watchdog.clone().watch("pruner", pruner));
+        let housekeeper = stop.clone().run_until_cancelled_owned(housekeeper.run());
+        tasks.spawn(watchdog.clone().watch("housekeeper", housekeeper));
         Ok(Self {
             events: Arc::new(EtcdEventRepository {
                 writes: writes.clone(),
@@ -161,14 +167,14 @@ impl EtcdStore {
                 epoch: Arc::clone(&epoch),
             }),
             connections: Arc::new(EtcdConnectionRepository {
-                cluster: Arc::clone(&cluster),
+                cluster,
                 keys,
                 leases: Arc::clone(&leases),
                 registry,
                 orders,
                 writes,
             }),
-            feed: Arc::new(EtcdEventFeed::new(cluster, Arc::clone(&epoch), log)),
+            feed: Arc::new(EtcdEventFeed::new(Arc::clone(&epoch), log, clock)),
             health: Arc::new(EtcdStoreHealth { epoch, leases: Arc::clone(&leases) }),
             kicks: Arc::new(kicks),
             leases,

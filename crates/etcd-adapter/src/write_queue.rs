@@ -1,11 +1,12 @@
 //! The way to the writers, with a deadline.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use game_realtime_application::ports::StoreError;
+use game_realtime_application::{Scope, ports::StoreError};
 use tokio::{
     sync::{mpsc, mpsc::error::TrySendError, oneshot},
     time::timeout,
@@ -26,13 +27,14 @@ const REGISTRY_PAUSE: Duration = Duration::from_millis(5);
 ///
 /// Events take one of two lanes, which commit a fifth more than one does; a third adds nothing (512
 /// events in flight in transactions of up to 120, etcd and node on two cores). Registrations have a
-/// lane of their own, so that a crowd that comes in does not hold up who plays. What is written for
-/// one connection in a lane stays in order; between lanes nothing has to be: who sends has been told
-/// of its registration.
+/// lane of their own, so that a crowd that comes in does not hold up who plays. A player's events, or
+/// those of a guest's connection, share a lane: they stay in order, and repeats of a request meet what
+/// they repeat. Between lanes nothing has to be in order: who sends has been told of its registration.
 pub(crate) struct Lanes {
     even: mpsc::Sender<Write>,
     odd: mpsc::Sender<Write>,
     registry: mpsc::Sender<Write>,
+    hasher: RandomState,
 }
 
 impl Lanes {
@@ -40,8 +42,8 @@ impl Lanes {
     pub(crate) fn of(&self, write: &Write) -> &mpsc::Sender<Write> {
         match write {
             Write::Append { event, .. } => {
-                let connection = event.event.sender.connection_id;
-                if connection.0.as_u128().is_multiple_of(2) { &self.even } else { &self.odd }
+                let lane = self.hasher.hash_one(Scope::of(&event.event.sender));
+                if lane.is_multiple_of(2) { &self.even } else { &self.odd }
             }
             Write::Register { .. } | Write::Unregister { .. } => &self.registry,
         }
@@ -88,6 +90,7 @@ impl WriteQueue {
             even: lane("even", Duration::ZERO),
             odd: lane("odd", Duration::ZERO),
             registry: lane("registry", REGISTRY_PAUSE),
+            hasher: RandomState::new(),
         };
         Self { lanes: Arc::new(lanes), request_timeout }
     }

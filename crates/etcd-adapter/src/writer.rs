@@ -16,10 +16,10 @@ use std::{
 use etcd_client::{Txn, TxnResponse};
 use game_realtime_application::{
     panics::panic_point,
-    ports::{StoreError, StoreErrorKind},
+    ports::{Clock, StoreError, StoreErrorKind},
     trace::Span,
 };
-use game_realtime_domain::{Connection, Epoch, NodeId};
+use game_realtime_domain::{Connection, Epoch, PerClass, RetentionClass};
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, yield_now},
@@ -29,26 +29,27 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
-    batch::{Batch, Context, Encoded, Write},
-    cluster::{CallError, Cluster},
-    epoch::EpochCell,
+    batch::{Batch, Context, Encoded, Shape, Write},
+    cluster::CallError,
+    epoch::{EpochCell, revision},
     keys::Keys,
     leases::Leases,
     local_registry::LocalRegistry,
-    logical_clock::LogicalClock,
+    log::{reader::LogReader, segments::Writing},
+    receipt_leases::ReceiptLeases,
 };
 
-/// How often a transaction is sent that etcd refuses because a lease is gone.
-const LEASE_ATTEMPTS: usize = 3;
+/// How often a transaction is sent of which nothing was written, because a lease is gone or a segment
+/// of the log has ended.
+const ATTEMPTS: usize = 3;
 
 pub(crate) struct Writer {
-    pub(crate) node_id: NodeId,
-    pub(crate) cluster: Arc<Cluster>,
-    pub(crate) keys: Keys,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) log: LogReader,
     pub(crate) epoch: Arc<EpochCell>,
     pub(crate) leases: Arc<Leases>,
+    pub(crate) receipts: Arc<ReceiptLeases>,
     pub(crate) registry: Arc<LocalRegistry>,
-    pub(crate) stamps: Arc<LogicalClock>,
     /// Whether the last transaction failed: an outage is logged once, not at every transaction.
     pub(crate) failing: AtomicBool,
     /// Which lane it serves, for metrics.
@@ -69,6 +70,10 @@ enum Failure {
 #[error("{0}")]
 struct Described(String);
 
+#[derive(Debug, thiserror::Error)]
+#[error("where the log's segments begin is not known")]
+struct SegmentEnded;
+
 /// What comes out of the queue, batch by batch.
 struct Filling {
     queue: mpsc::Receiver<Write>,
@@ -79,7 +84,8 @@ struct Filling {
 
 /// A batch as a transaction.
 struct Prepared {
-    encoded: Encoded,
+    txn: Txn,
+    shape: Shape,
     epoch: Epoch,
 }
 
@@ -126,15 +132,15 @@ impl Writer {
                     biased;
                     () = stop.cancelled(), if !closed => filling.queue.close(),
                     write = filling.queue.recv() => match write {
-                        Some(write) => filling.add(write, &self.keys),
+                        Some(write) => filling.add(write, &self.log.keys),
                         None => return,
                     },
                 }
             }
             // Those who were answered together write again together: let them.
             yield_now().await;
-            filling.take_queued(&self.keys);
-            let mut batch = filling.take(&self.keys);
+            filling.take_queued(&self.log.keys);
+            let mut batch = filling.take(&self.log.keys);
             #[expect(clippy::cast_precision_loss, reason = "the queue is bounded")]
             metrics::gauge!("game_realtime_commit_queue_writes", "lane" => self.lane)
                 .set(filling.queue.len() as f64);
@@ -146,9 +152,10 @@ impl Writer {
             let size = batch.len();
             let span = batch.begin(self.lane);
             match self.write(&batch, &mut filling).await {
-                Ok((response, Prepared { encoded, epoch })) => {
+                Ok((response, Prepared { shape, epoch, .. })) => {
                     drop(span);
-                    batch.answer(&response, encoded.parts, &epoch);
+                    self.log.segments.observe(revision(response.header()));
+                    batch.answer(&response, shape, &epoch);
                     self.record(started.elapsed(), size);
                     self.rest(&mut filling).await;
                 }
@@ -164,7 +171,7 @@ impl Writer {
         while !self.pause.is_zero() && !filling.is_full() {
             tokio::select! {
                 () = &mut pause => return,
-                Some(write) = filling.queue.recv() => filling.add(write, &self.keys),
+                Some(write) = filling.queue.recv() => filling.add(write, &self.log.keys),
             }
         }
     }
@@ -177,27 +184,34 @@ impl Writer {
     ) -> Result<(TxnResponse, Prepared), Failure> {
         let mut attempt = 1;
         loop {
-            // Here and not while the last one is on its way, so that stamps grow as commits do.
+            // Here and not while the last one is on its way, so that keys sort as commits do.
             let mut prepared = self.prepare(batch).await?;
-            let mut call = self.send(std::mem::take(&mut prepared.encoded.txn));
+            let mut call = self.send(std::mem::take(&mut prepared.txn));
             let result = loop {
                 let full = filling.is_full();
                 tokio::select! {
                     biased;
                     result = &mut call => break result,
                     Some(write) = filling.queue.recv(), if !full => {
-                        filling.add(write, &self.keys);
-                        filling.take_queued(&self.keys);
+                        filling.add(write, &self.log.keys);
+                        filling.take_queued(&self.log.keys);
                     }
                 }
             };
             match result {
-                Ok(Ok(response)) => return Ok((response, prepared)),
-                Ok(Err(error)) if error.is_lease_not_found() && attempt < LEASE_ATTEMPTS => {
+                Ok(Ok(response)) if response.succeeded() => return Ok((response, prepared)),
+                Ok(Ok(_)) if attempt < ATTEMPTS => {
+                    // Nothing was written: this node has missed where segments began.
+                    debug!(attempt, "transaction was written for a segment that has ended");
+                    attempt += 1;
+                    self.log.load_segments().await.map_err(Failure::Store)?;
+                }
+                Ok(Ok(_)) => return Err(Failure::Store(StoreError::unavailable(SegmentEnded))),
+                Ok(Err(error)) if error.is_lease_not_found() && attempt < ATTEMPTS => {
                     // Nothing was written. Get the leases in order and try again.
                     debug!(attempt, "transaction names a lease that is gone");
                     attempt += 1;
-                    self.leases.forget_receipts();
+                    self.receipts.forget();
                     self.restore_leases().await.map_err(Failure::Call)?;
                 }
                 Ok(Err(error)) => return Err(Failure::Call(error)),
@@ -209,26 +223,38 @@ impl Writer {
     /// Sends a transaction in a task of its own, so that it goes on while this one works. The task
     /// ends with the call's deadline at the latest.
     fn send(&self, txn: Txn) -> JoinHandle<Result<TxnResponse, CallError>> {
-        let cluster = Arc::clone(&self.cluster);
+        let cluster = Arc::clone(&self.log.cluster);
         tokio::spawn(async move { cluster.kv(|mut kv| async move { kv.txn(txn).await }).await })
     }
 
     async fn prepare(&self, batch: &Batch) -> Result<Prepared, Failure> {
         let epoch = self.epoch.get().await.map_err(Failure::Store)?;
-        let receipt_lease = match batch.receipts() {
-            0 => None,
-            receipts => Some(self.leases.for_receipts(receipts).await.map_err(Failure::Call)?),
-        };
-        let context = Context {
-            keys: &self.keys,
-            node_id: self.node_id,
-            stamp: self.stamps.next(),
-            receipt_lease,
-        };
+        let receipts = batch.receipts();
+        let mut receipt_leases = PerClass::default();
+        for class in RetentionClass::ALL {
+            let receipts = *receipts.of(class);
+            if receipts > 0 {
+                let lease = self.receipts.lease_for(class, receipts).await;
+                *receipt_leases.of_mut(class) = Some(lease.map_err(Failure::Call)?);
+            }
+        }
+        let writing = if batch.appends() { Some(self.writing().await?) } else { None };
+        let context = Context { keys: &self.log.keys, writing: writing.as_ref(), receipt_leases };
         let lease_of =
             |connection: &Connection| self.registry.get(connection.id).map(|local| local.lease);
-        let encoded = batch.encode(&context, lease_of).map_err(Failure::Encode)?;
-        Ok(Prepared { encoded, epoch })
+        let Encoded { txn, shape } = batch.encode(&context, lease_of).map_err(Failure::Encode)?;
+        Ok(Prepared { txn, shape, epoch })
+    }
+
+    /// What a transaction has to know of the log.
+    async fn writing(&self) -> Result<Writing, Failure> {
+        let now = self.clock.now();
+        if let Some(writing) = self.log.segments.writing(now) {
+            return Ok(writing);
+        }
+        self.log.load_segments().await.map_err(Failure::Store)?;
+        let none = || Failure::Store(StoreError::unavailable(SegmentEnded));
+        self.log.segments.writing(now).ok_or_else(none)
     }
 
     /// Gives connections whose lease is gone another one; the keeper writes them again.

@@ -115,7 +115,7 @@ async fn the_documented_permissions_suffice_and_tokens_that_are_lost_do_no_harm(
     let left = as_root(&etcd, &format!("etcdctl get --prefix --keys-only {PREFIX}/connections/"));
     assert_eq!(left.unwrap().trim(), "");
     let all = as_root(&etcd, "etcdctl get --prefix --keys-only ''").unwrap();
-    assert!(all.contains(&format!("{PREFIX}/events/")), "{all}");
+    assert!(all.contains(&format!("{PREFIX}/log/")), "{all}");
     let keys = all.lines().filter(|line| !line.is_empty());
     assert!(keys.clone().all(|key| key.starts_with(&format!("{PREFIX}/"))), "{all}");
 }

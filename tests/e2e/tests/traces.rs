@@ -136,7 +136,7 @@ async fn one_send_is_one_trace_from_the_sender_to_the_recipients_on_all_nodes() 
         .await;
     assert_eq!(only(&repeat, PUBLISH).attributes.get("event.duplicate"), Some(&json!(true)));
 
-    let records = etcd.read("/e2e/traces/events/").await;
+    let records = etcd.read("/e2e/traces/log/").await;
     let traced: Vec<_> = records.iter().filter(|raw| raw.value.contains("traceparent")).collect();
     assert_eq!(traced.len(), 2, "{records:?}");
     assert!(!traced.iter().any(|raw| raw.value.contains(&unsampled)));

@@ -15,9 +15,10 @@ use crate::keys::{Keys, connection_of};
 
 const KEYS: BrokenText = Broken::text(
     &[
-        "/p/events/send_message/fe5e11a9a18400000007fffe/private/user:alice%2F%C3%A4/connection:00000000-0000-0000-0000-000000000001",
-        "/p/events/broadcast/ffffffffffff00000007fffe/guest/everybody",
-        "/p/events/buy_good/000000000000ffffffff0000/private/user:bob",
+        "/p/log/send_message/fe5e11a9a184ffe/private/user:alice%2F%C3%A4/connection:00000000-0000-0000-0000-000000000001/00000000000000000000000000000009",
+        "/p/log/broadcast/ffffffffffffffe/guest/00000000000000000000000000000009",
+        "/p/log/buy_good/000000000000000/private/user:bob/00000000-0000-0000-0000-000000000009",
+        "/p/log/segments/state/000000000017",
         "/p/connections/00000000-0000-0000-0000-000000000001",
         "/p/users/alice/00000000-0000-0000-0000-000000000001",
     ],
@@ -31,7 +32,6 @@ const KEYS: BrokenText = Broken::text(
         ":",
         "user:",
         "connection:",
-        "everybody",
         "private",
         "guest",
         "broadcast",
@@ -41,7 +41,7 @@ const KEYS: BrokenText = Broken::text(
         "é",
         "\u{0}",
         "/p",
-        "/p/events/",
+        "/p/log/",
         "ffffffffffff",
     ],
 );

@@ -1,11 +1,14 @@
 //! Values: whatever can be read is read the same again.
 
 use game_realtime_application::NewEvent;
-use game_realtime_domain::{ConnectionId, EventType, Namespace, Position, Route};
+use game_realtime_domain::{ConnectionId, EventId, EventType, Namespace, Position, Route};
 use game_realtime_fuzz::{Broken, fuzz};
 use uuid::Uuid;
 
-use crate::{keys::EventKey, records};
+use crate::{
+    keys::EventKey,
+    records::{self, SegmentRecord},
+};
 
 const WORDS: &[&str] = &[
     "{",
@@ -35,13 +38,14 @@ const WORDS: &[&str] = &[
 
 const EVENTS: Broken = Broken::bytes(
     &[
-        r#"{"id":"00000000-0000-0000-0000-000000000003","sender":{"user_id":"alice","connection_id":"00000000-0000-0000-0000-000000000001"},"created_at":1795000000123,"payload":{"message":"h\"i"}}"#,
-        r#"{"id":"00000000-0000-0000-0000-000000000003","sender":{"user_id":null,"connection_id":"00000000-0000-0000-0000-000000000001"},"created_at":0,"payload":{"good_id":"x","count":1},"later":[1]}"#,
+        r#"{"sender":["alice","00000000-0000-0000-0000-000000000001"],"created_at":1795000000123,"payload":{"message":"h\"i"}}"#,
+        r#"{"sender":[null,"00000000-0000-0000-0000-000000000001"],"created_at":0,"payload":{"good_id":"x","count":1},"later":[1]}"#,
     ],
     WORDS,
 );
 const RECEIPTS: Broken = Broken::bytes(
     &[
+        r#"{"event":"00000000000000000000000000000003","place":2,"fingerprint":"c25b851d3c255608aee474893fddd8ee","created_at":1795000000123}"#,
         r#"{"fingerprint":"c25b851d-3c25-5608-aee4-74893fddd8ee","event_id":"00000000-0000-0000-0000-000000000003","index":2,"created_at":1795000000123}"#,
     ],
     WORDS,
@@ -53,16 +57,19 @@ const CONNECTIONS: Broken = Broken::bytes(
     ],
     WORDS,
 );
-const MARKERS: Broken = Broken::bytes(&[r#"{"revision":7,"index":2}"#, r#"[7,2]"#], WORDS);
+const SEGMENTS: Broken = Broken::bytes(
+    &[r#"{"begun_at":1795000000123,"before":{"events":16384,"bytes":8388608}}"#],
+    WORDS,
+);
 
 fn key() -> EventKey {
     EventKey {
         event_type: EventType::Broadcast,
-        stamp: 5,
-        node: 1,
-        index: 2,
+        known: 5,
+        place: 2,
         namespace: Namespace::Private,
         route: Route::Namespace(Namespace::Private),
+        id: EventId(Uuid::from_u128(3)),
     }
 }
 
@@ -107,11 +114,11 @@ fn a_connection_that_can_be_read_is_read_the_same_again() {
 }
 
 #[test]
-fn a_marker_that_can_be_read_is_read_the_same_again() {
-    fuzz!(MARKERS, |stored: &Vec<u8>| {
-        let Ok(read) = serde_json::from_slice::<Position>(stored) else { return false };
+fn a_segment_that_can_be_read_is_read_the_same_again() {
+    fuzz!(SEGMENTS, |stored: &Vec<u8>| {
+        let Ok(read) = serde_json::from_slice::<SegmentRecord>(stored) else { return false };
         let again = serde_json::to_vec(&read).expect("it is JSON");
-        assert_eq!(serde_json::from_slice::<Position>(&again).expect("it is ours now"), read);
+        assert_eq!(serde_json::from_slice::<SegmentRecord>(&again).expect("it is ours now"), read);
         true
     });
 }

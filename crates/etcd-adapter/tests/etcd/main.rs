@@ -1,5 +1,11 @@
 //! The adapter on a real etcd, which these tests start themselves.
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod contract;
 mod leases;
@@ -7,5 +13,7 @@ mod nospace;
 mod outage;
 mod reconciliation;
 mod retention;
+mod space;
 mod support;
+mod unreadable;
 mod volume;

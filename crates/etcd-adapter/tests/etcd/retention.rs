@@ -2,14 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use etcd_client::CompactionOptions;
+use bytesize::ByteSize;
 use futures_util::{StreamExt, stream};
 use game_realtime_application::ports::{EventFeed, EventRepository, FollowError};
-use game_realtime_contract::{ConnectionBuilder, EventBuilder, Follower, ManualClock, at_least};
-use game_realtime_domain::{EventType, Timestamp};
+use game_realtime_contract::{
+    ConnectionBuilder, EVERYTHING, EventBuilder, Follower, ManualClock, at_least,
+};
+use game_realtime_domain::{EventType, Position, Timestamp};
+use game_realtime_etcd_adapter::Config;
+use tokio::time::sleep;
 
 use crate::support::{
-    Member, Raw, Recorder, at_least_kept, config, node, options, shared_etcd, until,
+    Following, Member, Raw, Recorder, at_least_kept, config, node, options, until,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,36 +43,61 @@ async fn append(events: &dyn EventRepository, count: usize) {
         .await;
 }
 
+/// Small enough that some hundred events make a segment of the log.
+fn small_segments(endpoint: &str) -> Config {
+    Config { space_budget: ByteSize::mib(8), ..config(endpoint) }
+}
+
+/// Lets time pass until a node has ended the segment with the last events and those after it, and ends
+/// no more.
+async fn let_segments_end(raw: &Raw, clock: &ManualClock) {
+    let (mut segments, mut quiet) = (0, 0);
+    while quiet < 12 {
+        clock.advance(Duration::from_secs(61));
+        sleep(Duration::from_millis(250)).await;
+        let now = raw.count("log/segments/state").await;
+        quiet = if segments == now { quiet + 1 } else { 0 };
+        segments = now;
+    }
+}
+
 #[tokio::test]
-async fn nodes_that_prune_at_the_same_time_remove_what_is_old_and_nothing_else() {
+async fn nodes_at_the_same_time_prune_what_is_old_and_nothing_else() {
     let recorder = Recorder::default();
     let _installed = metrics::set_default_local_recorder(&recorder);
-    let etcd = shared_etcd().await;
-    let config = config(&etcd.endpoint());
+    // Alone: what others keep would be over the budget.
+    let etcd = Member::start(&[]).await;
+    let config = small_segments(&etcd.endpoint());
     let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
     let clock = clock();
     let options = || at_least_kept(50);
     let store = node(&config, options(), Arc::clone(&clock) as _);
+    let _following = Following::start(&store).await;
     append(&*store.events(), 5000).await;
-    clock.advance(25 * HOUR);
-    append(&*store.events(), 100).await;
-    let feed = store.feed();
-    let history = feed.recent(at_least(HOUR, 50)).await.expect("the feed is read");
-    let mut follower = Follower::open(&feed, &history.epoch, history.head).await;
+    let_segments_end(&raw, &clock).await;
+    store.close().await;
+    clock.advance(24 * HOUR);
 
     let nodes: Vec<_> = (0..3).map(|_| node(&config, options(), Arc::clone(&clock) as _)).collect();
-    let took =
-        until("the old events are gone", PATIENCE, || async { raw.count("events").await == 100 })
-            .await;
-    println!("5000 events pruned in {took:?}");
+    let young = &nodes[0];
+    let mut following = Vec::new();
+    for node in &nodes {
+        following.push(Following::start(node).await);
+    }
+    append(&*young.events(), 100).await;
+    let feed = young.feed();
+    let history = feed.recent(at_least(HOUR, 50)).await.expect("the feed is read");
+    let mut follower = Follower::open(&feed, &history.epoch, history.head).await;
+    let took = until("the old events are gone", PATIENCE, || async { raw.events().await == 100 });
+    println!("5000 events pruned in {:?}", took.await);
     until("all pruned events are counted", PATIENCE, || async { recorder.counter(PRUNED) == 5000 })
         .await;
 
-    // Whoever follows hears of none of it.
-    append(&*store.events(), 1).await;
+    // Followers hear of none of it.
+    append(&*young.events(), 1).await;
     assert_eq!(follower.events(1).await.len(), 1);
     for event_type in EventType::ALL {
-        let listed = store.events().list(event_type, 1000).await.expect("the log is listed").events;
+        let listed = young.events().list(event_type, 1000).await.expect("the log is listed").events;
         assert!(!listed.is_empty());
     }
     for node in nodes {
@@ -77,21 +106,56 @@ async fn nodes_that_prune_at_the_same_time_remove_what_is_old_and_nothing_else()
 }
 
 #[tokio::test]
+async fn purchases_are_kept_longer_and_their_segments_do_not_pile_up() {
+    // Alone: what others keep would be over the budget.
+    let etcd = Member::start(&[]).await;
+    let config = small_segments(&etcd.endpoint());
+    let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
+    let clock = clock();
+    let options = || {
+        let mut options = at_least_kept(0);
+        options.retention.purchases.events = 1000 * HOUR;
+        options
+    };
+    let store = node(&config, options(), Arc::clone(&clock) as _);
+    let _following = Following::start(&store).await;
+    append(&*store.events(), 3000).await;
+    let_segments_end(&raw, &clock).await;
+    store.close().await;
+    clock.advance(25 * HOUR);
+    let store = node(&config, options(), Arc::clone(&clock) as _);
+    until("only purchases are left", PATIENCE, || async { raw.events().await == 1000 }).await;
+    let segments = async || raw.count("log/segments/purchases").await;
+    until("their segments are joined", PATIENCE, || async { segments().await < 20 }).await;
+    let feed = store.feed();
+    let history = feed.recent(EVERYTHING).await.expect("the feed is read");
+    assert!(history.events.is_empty(), "what is not complete is no history");
+    let kept = store.events().list(EventType::BuyGood, 5000).await.expect("the log is listed");
+    assert_eq!(kept.events.len(), 1000);
+    store.close().await;
+}
+
+#[tokio::test]
 async fn the_newest_events_are_kept_however_old_they_are() {
-    let etcd = shared_etcd().await;
-    let config = config(&etcd.endpoint());
+    // Alone: what others keep would be over the budget.
+    let etcd = Member::start(&[]).await;
+    let config = small_segments(&etcd.endpoint());
     let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
     let clock = clock();
     let options = || at_least_kept(300);
     let store = node(&config, options(), Arc::clone(&clock) as _);
+    let _following = Following::start(&store).await;
     for count in [400, 400, 200] {
         append(&*store.events(), count).await;
-        clock.advance(HOUR);
+        let_segments_end(&raw, &clock).await;
     }
+    store.close().await;
     clock.advance(100 * HOUR);
     let pruning = node(&config, options(), Arc::clone(&clock) as _);
-    // The last 200, and those that 100 others were written with.
-    until("the oldest are gone", PATIENCE, || async { raw.count("events").await == 600 }).await;
+    let _following = Following::start(&pruning).await;
+    until("the oldest are gone", PATIENCE, || async { raw.events().await < 700 }).await;
+    sleep(Duration::from_secs(3)).await;
+    assert!(raw.events().await >= 300);
     let history = pruning.feed().recent(at_least(HOUR, 300)).await.expect("the feed is read");
     assert!(history.events.len() >= 300, "{}", history.events.len());
     pruning.close().await;
@@ -99,39 +163,45 @@ async fn the_newest_events_are_kept_however_old_they_are() {
 
 #[tokio::test]
 async fn what_may_be_pruned_is_not_taken_for_complete() {
-    // Alone, because it is compacted.
     let etcd = Member::start(&[]).await;
-    let config = config(&etcd.endpoint());
+    let config = small_segments(&etcd.endpoint());
     let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
     let store = node(&config, options(), clock());
-    append(&*store.events(), 10).await;
     let feed = store.feed();
-    let whole = feed.recent(at_least(HOUR, 10)).await.expect("the feed is read");
-    assert_eq!(whole.events.len(), 10);
-    let (first, middle) = (whole.events[0].position, whole.events[4].position);
+    // So that the node sees what it writes.
+    let empty = feed.recent(EVERYTHING).await.expect("the feed is read");
+    let mut watching = Follower::open(&feed, &empty.epoch, empty.head).await;
+    for _ in 0..3 {
+        append(&*store.events(), 350).await;
+        watching.events(350).await;
+    }
+    append(&*store.events(), 10).await;
+    let whole = feed.recent(EVERYTHING).await.expect("the feed is read");
+    assert_eq!(whole.events.len(), 1060);
+    let (first, last) = (whole.events[0].position, whole.events[1059].position);
 
-    // As a pruner on another node has it, before it deletes, or when it has in part.
-    let marker = serde_json::to_vec(&middle).expect("a position is JSON");
-    let key = format!("{}/pruned", config.prefix);
-    raw.client.kv_client().put(key, marker, None).await.expect("put");
-    let part = feed.recent(at_least(HOUR, 10)).await.expect("the feed is read");
-    assert_eq!(part.floor, middle);
-    assert_eq!(part.events, whole.events[5..]);
-    let enough = feed.recent(at_least(Duration::ZERO, 1)).await.expect("the feed is read");
-    assert!(enough.floor >= middle);
+    // As a housekeeper has it, before it deletes events, or when it has in part.
+    let segments = raw.pairs("log/segments/state").await;
+    assert!(segments.len() > 2, "{}", segments.len());
+    raw.client.kv_client().delete(segments[0].key(), None).await.expect("deleted");
+    let floor = u64::try_from(segments[1].create_revision()).expect("a revision");
+    let floor = Position::new(floor, 0);
+    let part = feed.recent(EVERYTHING).await.expect("the feed is read");
+    assert_eq!(part.floor, floor);
+    let rest: Vec<_> =
+        whole.events.iter().filter(|event| event.position > floor).cloned().collect();
+    assert!((1..1060).contains(&rest.len()));
+    assert_eq!(part.events, rest);
 
     // Once the history is compacted as well, only the log can tell what came after a position.
     append(&*store.events(), 1).await;
-    let revision = {
-        let response = raw.client.kv_client().get("any", None).await.expect("etcd answers");
-        response.header().expect("a header").revision()
-    };
-    let options = CompactionOptions::new().with_physical();
-    raw.client.kv_client().compact(revision, Some(options)).await.expect("etcd compacts");
-    let fresh = node(&config, crate::support::options(), clock());
+    raw.compact().await;
+    let fresh = node(&config, options(), clock());
     let feed: Arc<dyn EventFeed> = fresh.feed();
     let lost = feed.follow(&whole.epoch, first).await.err();
     assert!(matches!(lost, Some(FollowError::Lost)), "{lost:?}");
-    let mut follower = Follower::open(&feed, &whole.epoch, middle).await;
-    assert_eq!(follower.events(6).await.len(), 6);
+    let mut follower = Follower::open(&feed, &whole.epoch, floor).await;
+    assert_eq!(follower.events(rest.len() + 1).await[..rest.len()], rest);
+    let mut follower = Follower::open(&feed, &whole.epoch, last).await;
+    assert_eq!(follower.events(1).await.len(), 1);
 }

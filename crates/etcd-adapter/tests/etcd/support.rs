@@ -5,16 +5,24 @@ mod member;
 mod raw;
 mod recorder;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytesize::ByteSize;
 use game_realtime_application::{RetentionPolicy, panics::Watchdog, ports::Clock};
-use game_realtime_contract::{WallClock, keeping, unique_id};
+use game_realtime_contract::{EVERYTHING, WallClock, keeping, unique_id};
 use game_realtime_domain::NodeId;
 use game_realtime_e2e::Etcd;
 use game_realtime_etcd_adapter::{Config, EtcdStore, Options, TlsConfig};
 use tokio::{
     sync::OnceCell,
+    task::JoinHandle,
     time::{Instant, sleep},
 };
 
@@ -70,6 +78,46 @@ pub(crate) fn store(endpoint: &str) -> EtcdStore {
 /// A node's store.
 pub(crate) fn node(config: &Config, options: Options, clock: Arc<dyn Clock>) -> EtcdStore {
     EtcdStore::start(config, options, clock, &Watchdog::new()).expect("no files to read")
+}
+
+/// Follows a store's feed, as every node does: it is how a store learns what is written.
+pub(crate) struct Following {
+    task: JoinHandle<()>,
+    events: Arc<AtomicUsize>,
+}
+
+impl Following {
+    pub(crate) async fn start(store: &EtcdStore) -> Self {
+        let feed = store.feed();
+        let history = feed.recent(EVERYTHING).await.expect("the feed is read");
+        let events = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&events);
+        let task = tokio::spawn(async move {
+            let mut head = history.head;
+            loop {
+                let Ok(mut stream) = feed.follow(&history.epoch, head).await else {
+                    sleep(POLL_INTERVAL).await;
+                    continue;
+                };
+                while let Ok(update) = stream.next().await {
+                    head = update.head;
+                    seen.fetch_add(update.events.len(), Ordering::Relaxed);
+                }
+            }
+        });
+        Self { task, events }
+    }
+
+    /// How many events came.
+    pub(crate) fn events(&self) -> usize {
+        self.events.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// Asks again and again until the answer is yes. Returns how long that took.

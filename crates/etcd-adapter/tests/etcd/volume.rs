@@ -9,7 +9,7 @@ use game_realtime_domain::{Connection, ConnectionId, EventType, Namespace};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::support::{shared_etcd, store};
+use crate::support::{Following, shared_etcd, store};
 
 const FEW: usize = 200;
 const MANY: usize = 200_000;
@@ -18,6 +18,7 @@ const LISTED: usize = 50;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listing_fifty_of_two_hundred_thousand_costs_what_fifty_of_two_hundred_do() {
     let store = store(&shared_etcd().await.endpoint());
+    let _following = Following::start(&store).await;
     let events = store.events();
     fill(&*events, FEW).await;
     let among_few = median_listing(&*events).await;
@@ -137,6 +138,7 @@ async fn median_listing(events: &dyn EventRepository) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_newest_are_listed_first_even_of_those_committed_together() {
     let store = store(&shared_etcd().await.endpoint());
+    let _following = Following::start(&store).await;
     let events = store.events();
     fill(&*events, 2000).await;
     let all = events.list(EventType::Broadcast, 2000).await.expect("the log is listed").events;

@@ -62,13 +62,14 @@ impl Etcd {
 
     /// All events below the gateway's prefix, in commit order, with cursors of `epoch`.
     pub async fn events(&self, prefix: &str, epoch: &str) -> Vec<Delivery> {
-        let root = format!("{prefix}/events/");
+        let root = format!("{prefix}/log/");
         let read = self.read(&root).await;
         let mut events: Vec<_> = read
             .iter()
-            .map(|raw| {
-                let place = raw.key.strip_prefix(&root).unwrap_or_default();
-                delivery(raw, place, epoch).unwrap_or_else(|| panic!("no event: {raw:?}"))
+            .map(|raw| (raw, raw.key.strip_prefix(&root).unwrap_or_default()))
+            .filter(|(_, below)| !below.starts_with("segments/"))
+            .map(|(raw, below)| {
+                delivery(raw, below, epoch).unwrap_or_else(|| panic!("no event: {raw:?}"))
             })
             .collect();
         events.sort_by_key(|event| event.cursor.position);
@@ -112,22 +113,30 @@ impl Etcd {
     }
 }
 
-/// `{type}/{age: 12}{node: 8}{index: 4}/{namespace}/{route}`, see the gateway's key layout.
-fn delivery(raw: &RawKey, place: &str, epoch: &str) -> Option<Delivery> {
-    let mut segments = place.split('/');
+/// `{type}/{order: 12}{place: 3}/{namespace}/{recipients}/{id}`, see the gateway's key layout.
+fn delivery(raw: &RawKey, below: &str, epoch: &str) -> Option<Delivery> {
+    let mut segments = below.split('/');
     let event_type = format!("core.game.state.{}", segments.next()?);
-    // Counted down, as the age is.
-    let index = u16::MAX - u16::from_str_radix(segments.next()?.get(20..)?, 16).ok()?;
+    // Counted down, as the order is.
+    let index = 0xfff - u16::from_str_radix(segments.next()?.get(12..)?, 16).ok()?;
+    let id: uuid::Uuid = segments.next_back()?.parse().ok()?;
     let record: Value = serde_json::from_str(&raw.value).ok()?;
-    let sender = record.get("sender")?;
+    let [user_id, connection_id] = record.get("sender")?.as_array()?.as_slice() else {
+        return None;
+    };
+    // The first 48 bits of the id are its time.
+    let created_at = match record.get("created_at") {
+        Some(created_at) => created_at.as_u64()?,
+        None => u64::try_from(id.as_u128() >> 80).ok()?,
+    };
     Some(Delivery {
-        id: record.get("id")?.as_str()?.to_owned(),
+        id: id.to_string(),
         cursor: Cursor { epoch: epoch.to_owned(), position: (raw.revision, index.into()) },
         event_type,
-        created_at: rfc3339(record.get("created_at")?.as_u64()?),
+        created_at: rfc3339(created_at),
         sender: Sender {
-            user_id: sender.get("user_id").and_then(Value::as_str).map(str::to_owned),
-            connection_id: sender.get("connection_id")?.as_str()?.to_owned(),
+            user_id: user_id.as_str().map(str::to_owned),
+            connection_id: connection_id.as_str()?.to_owned(),
         },
         payload: record.get("payload")?.as_object()?.clone(),
     })

@@ -33,6 +33,27 @@ impl Raw {
         usize::try_from(response.count()).expect("a count")
     }
 
+    /// How many events are stored.
+    pub(crate) async fn events(&self) -> usize {
+        self.count("log").await - self.count("log/segments").await
+    }
+
+    /// Forgets all history before the present.
+    pub(crate) async fn compact(&self) {
+        let revision = {
+            let response = self.client.kv_client().get("any", None).await.expect("etcd answers");
+            response.header().expect("a header").revision()
+        };
+        let options = CompactionOptions::new().with_physical();
+        self.client.kv_client().compact(revision, Some(options)).await.expect("etcd compacts");
+    }
+
+    /// What etcd's file and what is in use of it, in bytes.
+    pub(crate) async fn sizes(&self) -> (i64, i64) {
+        let status = self.client.maintenance_client().status().await.expect("etcd answers");
+        (status.db_size(), status.raft_used_db_size())
+    }
+
     pub(crate) async fn has(&self, key: &str) -> bool {
         let response = self.client.kv_client().get(key, None).await.expect("etcd answers");
         !response.kvs().is_empty()
@@ -59,12 +80,7 @@ impl Raw {
 
     /// What an operator does once keys are deleted.
     pub(crate) async fn make_room(&self) {
-        let revision = {
-            let response = self.client.kv_client().get("any", None).await.expect("etcd answers");
-            response.header().expect("a header").revision()
-        };
-        let options = CompactionOptions::new().with_physical();
-        self.client.kv_client().compact(revision, Some(options)).await.expect("etcd compacts");
+        self.compact().await;
         let mut maintenance = self.client.maintenance_client();
         maintenance.defragment().await.expect("etcd defragments");
         let response = maintenance

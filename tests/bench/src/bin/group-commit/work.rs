@@ -141,5 +141,5 @@ pub(crate) async fn count(client: &Client) -> usize {
 }
 
 fn events_prefix() -> String {
-    format!("{PREFIX}/events/")
+    format!("{PREFIX}/log/broadcast/")
 }

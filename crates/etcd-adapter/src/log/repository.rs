@@ -1,4 +1,4 @@
-//! The event log on etcd.
+//! The port to the event log.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use game_realtime_application::{
 use game_realtime_domain::EventType;
 use tokio::sync::oneshot;
 
-use crate::{batch::Write, epoch::EpochCell, log_reader::LogReader, write_queue::WriteQueue};
+use super::reader::{Entry, LogReader, Stretch};
+use crate::{batch::Write, epoch::EpochCell, write_queue::WriteQueue};
 
 /// Appends through the node's writer, lists by ranges in key order.
 pub(crate) struct EtcdEventRepository {
@@ -39,14 +40,30 @@ impl EventRepository for EtcdEventRepository {
     async fn list(&self, event_type: EventType, limit: usize) -> Result<Listing, StoreError> {
         let epoch = self.epoch.get().await?;
         let enough = limit.saturating_add(OVERLAP);
-        let mut progress = self.log.backwards(event_type);
         let mut events = Vec::new();
-        while limit > 0 && events.len() < enough && progress.read_down_to() > 0 {
-            let read = self.log.read(&mut progress, enough - events.len(), None).await?;
-            events.extend(read.into_iter().map(|(_, event)| event));
+        let mut stretches = self.log.stretches().await?.into_iter();
+        // Of a type that is rare, ever longer stretches have to be looked at.
+        let mut at_once = 1;
+        while limit > 0 && events.len() < enough {
+            let joined = stretches.by_ref().take(at_once).reduce(joined);
+            let Some(stretch) = joined else { break };
+            at_once *= 2;
+            let mut cursor = self.log.newest(event_type, stretch);
+            while events.len() < enough {
+                let entries = self.log.read(&mut cursor, enough - events.len()).await?;
+                if entries.is_empty() {
+                    break;
+                }
+                events.extend(entries.into_iter().filter_map(Entry::event));
+            }
         }
         events.sort_by_key(|event| std::cmp::Reverse(event.position));
         events.truncate(limit);
         Ok(Listing { epoch, events })
     }
+}
+
+/// Two stretches side by side, the newer one first.
+fn joined(newer: Stretch, older: Stretch) -> Stretch {
+    Stretch { from: older.from, to: newer.to }
 }

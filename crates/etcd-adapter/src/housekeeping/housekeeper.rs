@@ -1,0 +1,369 @@
+//! The task of a node that keeps house, or waits until it has to.
+
+use std::{sync::Arc, time::Duration};
+
+use etcd_client::Txn;
+use game_realtime_application::{
+    RetentionPolicy,
+    panics::panic_point,
+    ports::{Clock, StoreError},
+};
+use game_realtime_domain::{EventType, NodeId, RetentionClass};
+use tokio::{task::JoinHandle, time::sleep};
+use tracing::{debug, info, warn};
+
+use super::{
+    deletion::{Deleted, Deletion, Ended},
+    garbage::Garbage,
+    plan::{self, Held},
+    receipts,
+    report::{Report, Space},
+    term::Term,
+};
+use crate::{
+    cluster::CallError,
+    jitter::jittered,
+    leases::Leases,
+    log::{reader::LogReader, segments::Segment},
+    records::ClassSize,
+};
+
+/// Between two rounds.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Rounds of a node that is not the housekeeper between two looks at who is.
+const STANDBY_ROUNDS: u32 = 6;
+/// Rounds of such a node between two looks at where the log begins.
+const REFRESH_ROUNDS: u32 = 120;
+/// The part of the budget that receipts of broadcasts and messages may take.
+const RECEIPTS_PART: u64 = 4;
+/// Segments of purchases that are joined in one round.
+const JOINED_AT_ONCE: usize = 8;
+/// Segments of purchases that are joined span at most this part of their retention.
+const JOINED_PART: u32 = 24;
+
+pub(crate) struct Housekeeper {
+    pub(crate) node_id: NodeId,
+    pub(crate) log: LogReader,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) retention: RetentionPolicy,
+    /// In bytes; `None`: there is none.
+    pub(crate) space_budget: Option<u64>,
+    /// `None`: compaction is left to etcd.
+    pub(crate) compaction_interval: Option<Duration>,
+}
+
+/// What the task remembers from round to round.
+#[derive(Default)]
+struct Memory {
+    term: Option<Term>,
+    rounds: u32,
+    garbage: Garbage,
+    compacting: Option<JoinHandle<(u64, Result<(), CallError>)>>,
+    /// Whether what etcd held at the start is compacted: until then nobody knows what of it is garbage.
+    is_settled: bool,
+    report: Report,
+    /// What etcd's file held when it was out of space: its quota, as far as that is known.
+    full_at: Option<u64>,
+}
+
+impl Housekeeper {
+    /// Runs until it is dropped.
+    pub(crate) async fn run(self) {
+        let mut memory = Memory::default();
+        let mut failing = false;
+        loop {
+            sleep(jittered(PAUSE)).await;
+            panic_point("housekeeper");
+            match self.round(&mut memory).await {
+                Ok(()) => failing = false,
+                Err(Ended::Term) => {
+                    info!("another node keeps house");
+                    memory.term = None;
+                }
+                Err(Ended::Store(error)) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        warn!(cause = %error.source, "the store is not kept in order, trying again");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn round(&self, memory: &mut Memory) -> Result<(), Ended> {
+        let space = self.space().await?;
+        let is_exhausted = self.log.cluster.space().is_exhausted();
+        if is_exhausted {
+            memory.full_at.get_or_insert(space.file);
+        }
+        let budget = self.budget(memory, space);
+        memory.report.space(space, self.space_budget);
+        if memory.term.is_none() && !is_exhausted {
+            self.begin_term(memory).await?;
+            if memory.term.is_none() {
+                return Ok(());
+            }
+        }
+        self.compact(memory, space, budget).await?;
+        let term = memory.term.clone();
+        let deletion = Deletion { cluster: &self.log.cluster, term: term.as_ref() };
+        self.prune(memory, &deletion, space, budget).await?;
+        if !is_exhausted {
+            self.end_segment().await?;
+            self.join_segments(&deletion).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the newest segment if it is old enough and nobody writes: its events would stay too long.
+    async fn end_segment(&self) -> Result<(), Ended> {
+        let writing = self.log.segments.writing(self.clock.now());
+        let next = writing.map(|writing| writing.begin_next(&self.log.keys)).transpose();
+        let Some(next) = next.map_err(StoreError::corrupt)?.flatten() else { return Ok(()) };
+        let txn = Txn::new().and_then([next]);
+        self.log.cluster.kv(|mut kv| async move { kv.txn(txn).await }).await?;
+        Ok(())
+    }
+
+    /// What etcd says of its space.
+    async fn space(&self) -> Result<Space, Ended> {
+        let status = self.log.cluster.status().await?;
+        let bytes = |bytes| u64::try_from(bytes).unwrap_or_default();
+        Ok(Space {
+            file: bytes(status.db_size()),
+            in_use: bytes(status.raft_used_db_size()),
+            quota: Some(bytes(status.db_size_quota())).filter(|quota| *quota > 0),
+        })
+    }
+
+    /// What may be kept: within the budget, and with room to spare within etcd's quota if that is known.
+    fn budget(&self, memory: &Memory, space: Space) -> Option<u64> {
+        let budget = self.space_budget?;
+        let quota = space.quota.or(memory.full_at);
+        Some(quota.map_or(budget, |quota| budget.min(quota / 4 * 3)))
+    }
+
+    async fn begin_term(&self, memory: &mut Memory) -> Result<(), Ended> {
+        memory.rounds += 1;
+        if memory.rounds.is_multiple_of(REFRESH_ROUNDS) {
+            // Nobody tells which segments are gone.
+            self.log.load_segments().await?;
+        }
+        let Some(lease) = self.leases.held().first().copied() else { return Ok(()) };
+        if !memory.rounds.is_multiple_of(STANDBY_ROUNDS) {
+            return Ok(());
+        }
+        let cluster = &self.log.cluster;
+        memory.term = Term::begin(cluster, &self.log.keys, self.node_id, lease).await?;
+        if memory.term.is_some() {
+            info!("this node keeps house");
+            memory.is_settled = false;
+            self.log.load_segments().await?;
+            let deletion = Deletion { cluster, term: memory.term.as_ref() };
+            self.remove_format_1(&deletion).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what releases before format 2 left behind.
+    async fn remove_format_1(&self, deletion: &Deletion<'_>) -> Result<(), Ended> {
+        let mut removed = 0;
+        let (from, end) = self.log.keys.format_1();
+        deletion.range(from, end, |deleted| removed += deleted.keys).await?;
+        if removed > 0 {
+            info!(events = removed, "events of an older release's format removed");
+        }
+        Ok(())
+    }
+
+    /// Begins a compaction if it is time, and notes one that has ended.
+    async fn compact(
+        &self,
+        memory: &mut Memory,
+        space: Space,
+        budget: Option<u64>,
+    ) -> Result<(), Ended> {
+        let interval = self.compaction_interval.unwrap_or_default();
+        memory.garbage.passed(self.log.segments.revision(), interval);
+        let Some(interval) = self.compaction_interval else {
+            return self.note_compaction_by_etcd(memory).await;
+        };
+        if let Some(running) = memory.compacting.take_if(|running| running.is_finished()) {
+            match running.await {
+                Ok((revision, Ok(()))) => {
+                    debug!(revision, in_use = space.in_use, "history compacted");
+                    metrics::counter!("game_realtime_compactions_total").increment(1);
+                    memory.garbage.compacted(revision);
+                    memory.is_settled = true;
+                }
+                // Somebody else has done so.
+                Ok((revision, Err(error))) if error.is_compacted() => {
+                    memory.garbage.compacted(revision);
+                    memory.is_settled = true;
+                }
+                Ok((revision, Err(error))) => warn!(revision, ?error, "history not compacted"),
+                Err(error) => warn!(%error, "history not compacted"),
+            }
+        }
+        if memory.compacting.is_none()
+            && let Some(revision) = memory.garbage.due(interval, budget)
+        {
+            let cluster = Arc::clone(&self.log.cluster);
+            memory.compacting = Some(tokio::spawn(async move {
+                let to = i64::try_from(revision).unwrap_or(i64::MAX);
+                (revision, cluster.compact(to).await)
+            }));
+        }
+        Ok(())
+    }
+
+    /// Finds out whether etcd, or another program, has compacted the history.
+    async fn note_compaction_by_etcd(&self, memory: &mut Memory) -> Result<(), Ended> {
+        memory.is_settled = true;
+        while let Some(oldest) = memory.garbage.oldest() {
+            if !self.log.is_compacted(oldest).await? {
+                break;
+            }
+            memory.garbage.compacted(oldest);
+        }
+        Ok(())
+    }
+
+    /// Lets go of what is too old, or too much.
+    async fn prune(
+        &self,
+        memory: &mut Memory,
+        deletion: &Deletion<'_>,
+        space: Space,
+        budget: Option<u64>,
+    ) -> Result<(), Ended> {
+        let newest = u64::try_from(self.retention.replay_events).unwrap_or(u64::MAX);
+        for class in RetentionClass::ALL {
+            let own = self.held(class);
+            let others = RetentionClass::ALL.into_iter().filter(|other| *other != class);
+            let others: Vec<_> = others.flat_map(|other| self.held(other)).collect();
+            let expired = plan::expired(&own, self.retention.of(class).events)
+                .min(plan::leaving(&own, &others, newest));
+            self.drop_oldest(memory, deletion, class, &own, expired).await?;
+        }
+        let Some(budget) = budget.filter(|_| memory.is_settled) else { return Ok(()) };
+        let excess = |memory: &Memory| {
+            let kept = space.in_use.saturating_sub(memory.garbage.bytes());
+            kept.saturating_sub(budget - memory.garbage.reserve(budget))
+        };
+        let by_space = excess(memory) > 0;
+        // Receipts beyond their part go first; then the oldest events; then all receipts; purchases last.
+        let receipts = receipts::Leases::read(&self.log, RetentionClass::State).await?;
+        let too_many = receipts.bytes().saturating_sub(budget / RECEIPTS_PART);
+        self.end_receipts(memory, &receipts, too_many.min(excess(memory))).await?;
+        for class in RetentionClass::ALL {
+            let own = self.held(class);
+            let oldest = plan::filling(&own, excess(memory));
+            let freed = self.drop_oldest(memory, deletion, class, &own, oldest).await?;
+            metrics::counter!("game_realtime_space_pruned_events_total").increment(freed);
+            let receipts = receipts::Leases::read(&self.log, class).await?;
+            self.end_receipts(memory, &receipts, excess(memory)).await?;
+        }
+        memory.report.pruned(by_space, space, budget);
+        let is_over = excess(memory) > 0 && space.in_use > budget;
+        memory.report.over_budget(is_over, space, budget);
+        Ok(())
+    }
+
+    fn held(&self, class: RetentionClass) -> Vec<Held> {
+        let newest = *self.log.segments.newest_size().of(class);
+        plan::held(&self.log.segments.of(class), newest, self.clock.now())
+    }
+
+    /// Lets go of the oldest segments of a class. Returns how many events were deleted.
+    ///
+    /// The segments go first, and with them the promise that their events are there. What was written
+    /// under the last of them may have been committed after it, and stays until the next is dropped.
+    async fn drop_oldest(
+        &self,
+        memory: &mut Memory,
+        deletion: &Deletion<'_>,
+        class: RetentionClass,
+        held: &[Held],
+        dropped: usize,
+    ) -> Result<u64, Ended> {
+        let keys = &self.log.keys;
+        let Some(first_kept) = held.get(dropped).filter(|_| dropped > 0) else { return Ok(0) };
+        let from = keys.segments(class).into_bytes();
+        let end = keys.segment(class, first_kept.number).into_bytes();
+        deletion.keys(from, end).await?;
+        self.log.segments.forget(class, ..first_kept.number);
+        let mut events = 0;
+        let mut from = 0;
+        for segment in held.iter().take(dropped) {
+            let each = segment.size.bytes.checked_div(segment.size.events).unwrap_or_default();
+            let types = EventType::ALL.into_iter().filter(|it| it.retention_class() == class);
+            for event_type in types {
+                // The newest have the first keys.
+                let range = |from, to| {
+                    let oldest = keys.events_before(event_type, from);
+                    (keys.events_before(event_type, to), oldest)
+                };
+                let step = |deleted: Deleted| {
+                    let size = ClassSize { events: deleted.keys, bytes: deleted.keys * each };
+                    memory.garbage.add(deleted.revision, plan::garbage(size));
+                    metrics::counter!("game_realtime_pruned_events_total").increment(deleted.keys);
+                    events += deleted.keys;
+                };
+                if from == 0 {
+                    // What was left by the last time, and is all over the place.
+                    let (first, end) = range(from, segment.start);
+                    deletion.range(first, end, step).await?;
+                } else {
+                    deletion.stretch(from, segment.start, range, step).await?;
+                }
+            }
+            from = segment.start;
+        }
+        debug!(segments = dropped, events, ?class, "oldest segments of the log dropped");
+        Ok(events)
+    }
+
+    async fn end_receipts(
+        &self,
+        memory: &mut Memory,
+        receipts: &receipts::Leases,
+        bytes: u64,
+    ) -> Result<(), Ended> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let (ended, at) = receipts.end(&self.log, bytes).await?;
+        if ended > 0 {
+            memory.garbage.add(at, ended * receipts::per_lease());
+            metrics::counter!("game_realtime_pruned_receipt_leases_total").increment(ended);
+            debug!(leases = ended, "oldest receipts let go of");
+        }
+        Ok(())
+    }
+
+    /// Joins old segments of purchases that hold few, so that they do not become ever more.
+    async fn join_segments(&self, deletion: &Deletion<'_>) -> Result<(), Ended> {
+        let oldest = self.log.segments.of(RetentionClass::State).first().copied();
+        let Some(floor) = oldest.map(|oldest| oldest.segment.start) else { return Ok(()) };
+        let longest = self.retention.of(RetentionClass::Purchases).events / JOINED_PART;
+        let most = self.log.segments.limits.events;
+        for _ in 0..JOINED_AT_ONCE {
+            let known = self.log.segments.of(RetentionClass::Purchases);
+            let joined = known.windows(3).find_map(|window| match window {
+                [first, second, next] if next.segment.start < floor => {
+                    plan::joined(&first.segment, &second.segment, &next.segment, most, longest)
+                        .map(|record| (second.segment, Segment { record, ..next.segment }))
+                }
+                _ => None,
+            });
+            let Some((second, next)) = joined else { break };
+            let value = serde_json::to_vec(&next.record).map_err(StoreError::corrupt)?;
+            let key = |of: &Segment| self.log.keys.segment(of.class, of.number);
+            deletion.replace(key(&second), key(&next), value).await?;
+            self.log.segments.forget(second.class, second.number..=second.number);
+            self.log.segments.learn(next);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! Lets go of the oldest receipts when they take too much space.
+
+use etcd_client::{GetOptions, KeyValue};
+use game_realtime_application::ports::StoreError;
+use game_realtime_domain::RetentionClass;
+use tracing::debug;
+
+use crate::{
+    epoch::revision, keys::Keys, leases::LeaseId, log::reader::LogReader,
+    receipt_leases::RECEIPTS_PER_LEASE,
+};
+
+/// What a receipt takes in etcd's file, in bytes: with a user id and a `request_id` of 36 characters.
+const RECEIPT: u64 = 320;
+/// Leases that end in one round.
+const MOST: usize = 64;
+
+/// The leases of a class's receipts.
+pub(super) struct Leases {
+    /// The oldest ones.
+    oldest: Vec<LeaseId>,
+    all: u64,
+}
+
+impl Leases {
+    pub(super) async fn read(log: &LogReader, class: RetentionClass) -> Result<Self, StoreError> {
+        let from = log.keys.receipt_leases(class);
+        let limit = i64::try_from(MOST).unwrap_or(i64::MAX);
+        let options = GetOptions::new().with_prefix().with_keys_only().with_limit(limit);
+        let response =
+            log.cluster.kv(|mut kv| async move { kv.get(from, Some(options)).await }).await?;
+        let lease = |pair: &KeyValue| pair.key_str().ok().and_then(Keys::parse_receipt_lease);
+        Ok(Self {
+            oldest: response.kvs().iter().filter_map(lease).collect(),
+            all: u64::try_from(response.count()).unwrap_or_default(),
+        })
+    }
+
+    /// What the receipts take at most.
+    pub(super) fn bytes(&self) -> u64 {
+        self.all * per_lease()
+    }
+
+    /// Ends the oldest leases until about `bytes` are free. Returns how many ended, and when the last
+    /// one did. The newest two are being filled.
+    pub(super) async fn end(&self, log: &LogReader, bytes: u64) -> Result<(u64, u64), StoreError> {
+        let enough = usize::try_from(bytes.div_ceil(per_lease())).unwrap_or(usize::MAX);
+        let spare = usize::try_from(self.all.saturating_sub(2)).unwrap_or(usize::MAX);
+        let mut ended = 0;
+        let mut at = 0;
+        for lease in self.oldest.iter().copied().take(enough.min(spare)) {
+            match log.cluster.lease(|mut leases| async move { leases.revoke(lease).await }).await {
+                Ok(response) => {
+                    ended += 1;
+                    at = revision(response.header());
+                }
+                // It expired meanwhile.
+                Err(error) if error.is_lease_not_found() => {
+                    debug!(lease.id = lease, "lease is gone")
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok((ended, at))
+    }
+}
+
+/// What the receipts of a lease take at most.
+pub(super) fn per_lease() -> u64 {
+    u64::try_from(RECEIPTS_PER_LEASE).unwrap_or_default() * RECEIPT
+}
