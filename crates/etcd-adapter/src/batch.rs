@@ -179,7 +179,9 @@ impl Batch {
                 self.repeated += 1;
                 Ok(())
             }
-            write => Err(write),
+            write @ (Write::Append { .. } | Write::Register { .. } | Write::Unregister { .. }) => {
+                Err(write)
+            }
         }
     }
 

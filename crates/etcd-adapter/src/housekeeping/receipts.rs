@@ -56,7 +56,7 @@ impl Leases {
                 }
                 // It expired meanwhile.
                 Err(error) if error.is_lease_not_found() => {
-                    debug!(lease.id = lease, "lease is gone")
+                    debug!(lease.id = lease, "lease is gone");
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -1,11 +1,5 @@
 //! The adapter on a real etcd, which these tests start themselves.
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "tests"
-)]
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
 
 mod contract;
 mod leases;
