@@ -9,12 +9,12 @@ const DURATION: Duration = Duration::from_secs(75);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_small_budget_is_enough_for_any_number_of_events_on_etcd() {
-    assert_endures(Plan::short(EndureStore::Etcd, DURATION, "24MiB")).await;
+    assert_endures(Plan::short(EndureStore::Etcd, DURATION, "8MiB")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_small_budget_is_enough_for_any_number_of_events_in_a_file() {
-    assert_endures(Plan::short(EndureStore::Embedded, DURATION, "16MiB")).await;
+    assert_endures(Plan::short(EndureStore::Embedded, DURATION, "8MiB")).await;
 }
 
 async fn assert_endures(plan: Plan) {

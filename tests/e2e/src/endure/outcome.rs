@@ -15,7 +15,7 @@ const QUOTA: u64 = 2 << 30;
 /// How much more the store may take than its budget: pruning goes in steps.
 const OVERSHOOT: f64 = 1.5;
 /// Below this, a store is as small as it gets.
-const SMALLEST: u64 = 16 << 20;
+const SMALLEST: u64 = 4 << 20;
 /// Memory that grows by less is flat.
 const FLAT: f64 = 1.25;
 const FLAT_BYTES: u64 = 64 << 20;

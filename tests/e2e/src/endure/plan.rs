@@ -110,7 +110,7 @@ impl Plan {
             p99_growth: 3.0,
             p99_noise: Duration::from_millis(500),
             ready_limit: Duration::from_secs(10),
-            least_turnovers: 2.0,
+            least_turnovers: 1.5,
             ..Self::long(store, duration, budget.to_owned())
         }
     }

@@ -17,14 +17,14 @@ const FAULT: &str = "#fee2e2";
 const COLORS: [&str; 4] = ["#2563eb", "#ea580c", "#16a34a", "#9333ea"];
 
 /// One line of a panel.
-struct Line<'a> {
-    name: &'a str,
-    value: Box<dyn Fn(&Sample) -> Option<f64> + 'a>,
+struct Line {
+    name: &'static str,
+    value: fn(&Sample) -> Option<f64>,
 }
 
-impl<'a> Line<'a> {
-    fn new(name: &'a str, value: impl Fn(&Sample) -> Option<f64> + 'a) -> Self {
-        Self { name, value: Box::new(value) }
+impl Line {
+    fn new(name: &'static str, value: fn(&Sample) -> Option<f64>) -> Self {
+        Self { name, value }
     }
 }
 
@@ -83,8 +83,8 @@ impl Outcome {
         svg + "</svg>\n"
     }
 
-    fn draw(&self, svg: &mut String, top: f64, title: &str, lines: &[Line<'_>]) {
-        let values = lines.iter().flat_map(|line| self.samples.iter().filter_map(&line.value));
+    fn draw(&self, svg: &mut String, top: f64, title: &str, lines: &[Line]) {
+        let values = lines.iter().flat_map(|line| self.samples.iter().filter_map(line.value));
         let most = nice(values.fold(0.0, f64::max));
         let x = |seconds: f64| LEFT + seconds / self.seconds.max(1.0) * (WIDTH - LEFT - RIGHT);
         let y = |value: f64| top + PANEL - value / most * PANEL;
