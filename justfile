@@ -54,6 +54,13 @@ soak minutes="15" seed="" fault="":
     cargo build -p game-realtime
     cargo run -q -p game-realtime-e2e --bin soak -- {{ minutes }} "{{ seed }}" "{{ fault }}"
 
+# Run flat out for minutes or hours, with restarts and kills in between, and say whether it could go on for
+# ever, e.g. `just endure 60 etcd`, `ENDURE_BUDGET=64MiB just endure 10 embedded` (docs/endurance.md).
+[no-exit-message]
+endure minutes="60" store="etcd":
+    cargo build --release -p game-realtime
+    cargo run --release -q -p game-realtime-e2e --bin endure -- {{ minutes }} {{ store }}
+
 # Attack a node with its default limits, and say what it cost: handshakes, slow-loris, slow-consumers,
 # flood, fuzz [inputs] [seed].
 [no-exit-message]

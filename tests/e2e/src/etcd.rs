@@ -52,6 +52,14 @@ impl Etcd {
         etcd
     }
 
+    /// Starts etcd on a free port with further arguments.
+    pub async fn start_with(more: &[&str]) -> Self {
+        let peer = format!("http://127.0.0.1:{}", free_port());
+        let mut etcd = Self::spawn("e2e", free_port(), &peer, &format!("e2e={peer}"), None, more);
+        etcd.await_healthy().await;
+        etcd
+    }
+
     /// Starts etcd with further arguments. It speaks TLS, and only with those who have a certificate
     /// of the same authority.
     pub async fn start_secured(certificates: &Certificates, more: &[&str]) -> Self {
@@ -190,6 +198,18 @@ impl Etcd {
             .lines()
             .find(|line| line.starts_with("grpc_server_started_total") && line.contains(&method));
         line.and_then(|line| line.rsplit(' ').next()?.trim().parse().ok()).unwrap_or_default()
+    }
+
+    /// The number of the process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The port on which it answers `/health` and `/metrics` without TLS.
+    #[must_use]
+    pub fn health_port(&self) -> u16 {
+        self.health_port
     }
 
     /// The port of [`endpoint`](Self::endpoint).

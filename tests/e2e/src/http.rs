@@ -31,6 +31,22 @@ impl Response {
         let mut values = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
         values.next().map(|(_, value)| value.trim())
     }
+
+    /// The body without the sizes of its chunks, if it has any.
+    #[must_use]
+    pub fn text(&self) -> String {
+        if self.header("transfer-encoding") != Some("chunked") {
+            return self.body.clone();
+        }
+        let (mut text, mut rest) = (String::new(), self.body.as_str());
+        while let Some((size, after)) = rest.split_once("\r\n") {
+            let size = usize::from_str_radix(size.trim(), 16).unwrap_or_default();
+            let Some(chunk) = after.get(..size).filter(|chunk| !chunk.is_empty()) else { break };
+            text += chunk;
+            rest = after.get(size + 2..).unwrap_or_default();
+        }
+        text
+    }
 }
 
 /// GETs `path` from a port of this machine.
@@ -107,4 +123,19 @@ fn is_whole(answer: &[u8]) -> bool {
         || lines.filter_map(|line| line.split_once(": ")).any(|(name, value)| {
             name.eq_ignore_ascii_case("content-length") && value == body.len().to_string()
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Response;
+
+    #[test]
+    fn a_text_has_no_chunks() {
+        let of = |head: &str, body: &str| {
+            Response { status: 200, head: head.to_owned(), body: body.to_owned() }.text()
+        };
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked";
+        assert_eq!(of(chunked, "3\r\nabc\r\na\r\n0123456789\r\n0\r\n\r\n"), "abc0123456789");
+        assert_eq!(of("HTTP/1.1 200 OK", "abc"), "abc");
+    }
 }

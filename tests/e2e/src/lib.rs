@@ -36,6 +36,7 @@ mod token;
 mod traffic;
 mod vitals;
 
+pub mod endure;
 pub mod raw;
 pub mod shape;
 pub mod validator;
