@@ -1,6 +1,10 @@
 //! What the writer can be asked for, and how requests become a batch.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 use game_realtime_application::{
     NewEvent,
@@ -15,6 +19,9 @@ use crate::{records, tables};
 
 /// How many events one transaction takes, at most.
 const MAX_EVENTS: usize = 512;
+/// How many repeats of requests it takes beside them, at most. They are answered with what became of
+/// the first, and write nothing.
+const MAX_REPEATS: usize = 16_384;
 /// How large the records of one transaction are, in bytes; the last one may go beyond.
 const MAX_BYTES: usize = 1024 * 1024;
 
@@ -99,12 +106,22 @@ impl Batch {
     /// Takes what waits in the queue, in order, up to the limits. Waits for nothing.
     pub(super) fn gather(first: Command, commands: &mut mpsc::Receiver<Command>) -> Self {
         let mut batch = Self::default();
-        let mut bytes = 0;
+        let (mut bytes, mut repeats) = (0, 0);
+        let hasher = RandomState::new();
+        let mut requests = HashSet::new();
         let mut next = Some(first);
         while let Some(command) = next {
             match command {
                 Command::Append(append) => {
-                    bytes += append.record.len();
+                    // Two requests with one hash do no harm: the batch grows by one.
+                    let first = append.receipt.as_ref().is_none_or(|receipt| {
+                        requests.insert(hasher.hash_one(receipt.key.as_slice()))
+                    });
+                    if first {
+                        bytes += append.record.len();
+                    } else {
+                        repeats += 1;
+                    }
                     batch.appends.push(*append);
                 }
                 Command::Probe(answer) => batch.probes.push(answer),
@@ -114,7 +131,8 @@ impl Batch {
                     break;
                 }
             }
-            if batch.appends.len() + batch.probes.len() >= MAX_EVENTS || bytes >= MAX_BYTES {
+            let writes = batch.appends.len() - repeats + batch.probes.len();
+            if writes >= MAX_EVENTS || bytes >= MAX_BYTES || repeats >= MAX_REPEATS {
                 break;
             }
             next = commands.try_recv().ok();
