@@ -39,6 +39,8 @@ mod space;
 mod store;
 mod store_health;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod unreadable;
 mod upgrade;
 mod writer;

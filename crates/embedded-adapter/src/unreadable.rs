@@ -30,4 +30,9 @@ impl Unreadables {
             error!(event.number = number, %reason, "an event cannot be read and is passed over");
         }
     }
+
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
 }

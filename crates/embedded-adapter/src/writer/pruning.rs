@@ -349,18 +349,54 @@ fn count_old(
     Ok(old)
 }
 
-/// A stamp after `number` that can be trusted, found in steps that double, so that any number of
-/// others is passed over quickly. `first_from` is the first record from a number on.
+/// The first stamp after `number` that can be trusted, if all those before it cannot: a clock that
+/// was wrong was so for a while. Looks at few records, however many there are: in steps that double,
+/// then halves. `first_from` is the first record from a number on.
 fn trusted_after(
     number: u64,
     first_from: impl Fn(u64) -> Result<Option<(u64, Option<Timestamp>)>, Fault>,
 ) -> Result<Option<Timestamp>, Fault> {
-    let (mut from, mut stride) = (number, 1_u64);
-    while let Some((found, stamp)) = first_from(from.saturating_add(stride))? {
-        if stamp.is_some() {
-            return Ok(stamp);
+    let mut trusted = None;
+    let (mut before, mut stride) = (number, 1_u64);
+    let mut after = loop {
+        let probe = before.saturating_add(stride);
+        match first_from(probe)? {
+            Some((found, None)) if found > before => before = found,
+            found => {
+                trusted = found.and_then(|(_, stamp)| stamp).or(trusted);
+                break probe;
+            }
         }
-        (from, stride) = (found, stride.saturating_mul(2));
+        stride = stride.saturating_mul(2);
+    };
+    while after - before > 1 {
+        let probe = before + (after - before) / 2;
+        match first_from(probe)? {
+            Some((found, None)) if found < after => before = found,
+            Some((found, Some(stamp))) if found < after => (after, trusted) = (probe, Some(stamp)),
+            _ => after = probe,
+        }
     }
-    Ok(None)
+    Ok(trusted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_stamp_that_can_be_trusted_is_found_behind_any_number_of_others() {
+        for (untrusted, trusted) in
+            [(0, 1), (1, 1), (5, 2), (999, 1), (1000, 3), (70_000, 1), (9, 0)]
+        {
+            let last = 100 + untrusted + trusted;
+            let first_from = |from: u64| {
+                let found = from.max(101);
+                let stamp = (found > 100 + untrusted).then(|| Timestamp::from_millis(found));
+                Ok((found <= last).then_some((found, stamp)))
+            };
+            let expected = (trusted > 0).then(|| Timestamp::from_millis(101 + untrusted));
+            assert_eq!(trusted_after(100, first_from).unwrap(), expected, "{untrusted} {trusted}");
+        }
+    }
 }
