@@ -140,3 +140,45 @@ impl Batch {
         batch
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use game_realtime_contract::{ConnectionBuilder, EventBuilder};
+
+    use super::*;
+
+    fn append(event: NewEvent) -> Command {
+        let room = Arc::new(Semaphore::new(1024 * 1024));
+        let (answer, _) = oneshot::channel();
+        Command::Append(Box::new(Append::encode(event, answer, &room).unwrap()))
+    }
+
+    #[test]
+    fn repeats_take_no_room_from_others() {
+        let sender = ConnectionBuilder::player("alice").build();
+        let (queue, mut commands) = mpsc::channel(10_000);
+        for number in 0..2000 {
+            queue
+                .try_send(append(EventBuilder::from(&sender).request("r").broadcast("hi")))
+                .unwrap();
+            if number % 5 == 0 {
+                let other = EventBuilder::from(&sender).request(&number.to_string());
+                queue.try_send(append(other.broadcast("hi"))).unwrap();
+            }
+        }
+        let first = commands.try_recv().unwrap();
+        assert_eq!(Batch::gather(first, &mut commands).appends.len(), 2400);
+    }
+
+    #[test]
+    fn a_batch_holds_no_more_events_than_it_may() {
+        let sender = ConnectionBuilder::player("alice").build();
+        let (queue, mut commands) = mpsc::channel(10_000);
+        for number in 0..MAX_EVENTS + 1 {
+            let event = EventBuilder::from(&sender).request(&number.to_string());
+            queue.try_send(append(event.broadcast("hi"))).unwrap();
+        }
+        let first = commands.try_recv().unwrap();
+        assert_eq!(Batch::gather(first, &mut commands).appends.len(), MAX_EVENTS);
+    }
+}
