@@ -165,6 +165,7 @@ fn describe() {
     describe_gauge!("game_realtime_ready", "1 if the node was ready when last asked, else 0.");
     describe_gauge!("game_realtime_build_info", "Always 1; the version is a label.");
     describe_etcd();
+    describe_space();
 }
 
 /// What only a node on etcd has.
@@ -179,9 +180,30 @@ fn describe_etcd() {
         "game_realtime_registry_repairs_total",
         "Registrations that were mended in etcd, by what was wrong."
     );
+}
+
+/// What stores say about their space.
+fn describe_space() {
+    describe_gauge!(
+        "game_realtime_store_space_bytes",
+        Unit::Bytes,
+        "Space of the store: its file, what of it is in use, and the budget (0: none)."
+    );
+    describe_gauge!(
+        "game_realtime_store_over_budget",
+        "1 while the store cannot be kept within its space budget."
+    );
     describe_counter!(
         "game_realtime_pruned_events_total",
-        "Events that this node deleted from etcd because of their age."
+        "Events that this node deleted from the store."
+    );
+    describe_counter!(
+        "game_realtime_space_pruned_events_total",
+        "Those of them that were deleted for want of space, before their retention was over."
+    );
+    describe_counter!(
+        "game_realtime_pruned_receipts_total",
+        "Receipts of requests that this node deleted from the store."
     );
 }
 
@@ -217,6 +239,12 @@ fn register() {
     counter!("game_realtime_feed_unreadable_total").absolute(0);
     counter!("game_realtime_fell_behind_total").absolute(0);
     counter!("game_realtime_pruned_events_total").absolute(0);
+    counter!("game_realtime_space_pruned_events_total").absolute(0);
+    counter!("game_realtime_pruned_receipts_total").absolute(0);
+    gauge!("game_realtime_store_over_budget").set(0.0);
+    for kind in ["file", "in_use", "budget"] {
+        gauge!("game_realtime_store_space_bytes", "kind" => kind).set(0.0);
+    }
     for kind in ["registered", "missing", "stale"] {
         counter!("game_realtime_registry_repairs_total", "kind" => kind).absolute(0);
     }

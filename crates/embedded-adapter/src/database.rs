@@ -10,23 +10,27 @@ use std::{
 
 use game_realtime_application::ports::{StoreError, StoreErrorKind};
 use game_realtime_domain::Epoch;
-use redb::{
-    DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    WriteTransaction,
-};
+use redb::{CompactionError, DatabaseError, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use crate::{
     fault::Fault,
-    tables::{EPOCH, EVENTS, FORMAT, IDENTITY, LAST_EVENT, PROGRESS, PRUNED_UP_TO},
+    ledger::Ledger,
+    tables::{EPOCH, IDENTITY, PROGRESS},
+    unreadable::Unreadables,
 };
 
 /// How a file is opened again. `None` for one that would be empty then.
 pub(crate) type Opener = Box<dyn Fn() -> Result<redb::Database, DatabaseError> + Send + Sync>;
+/// How long the file is, in bytes.
+pub(crate) type Length = Box<dyn Fn() -> u64 + Send + Sync>;
 
 /// One store's database. After an input or output error redb refuses all work until the file was
 /// closed and opened again: the writer does that.
 pub(crate) struct Database {
     opener: Option<Opener>,
+    length: Length,
+    /// Records that readers passed over.
+    pub(crate) unreadables: Unreadables,
     /// `None` while closed.
     open: RwLock<Option<redb::Database>>,
     /// How many times the file was opened.
@@ -38,16 +42,16 @@ pub(crate) struct Database {
 /// What the file says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
-    pub(crate) format: u64,
     pub(crate) epoch: Epoch,
-    pub(crate) last_event: u64,
-    pub(crate) pruned_up_to: u64,
+    pub(crate) ledger: Ledger,
 }
 
 impl Database {
-    pub(crate) fn new(open: redb::Database, opener: Option<Opener>) -> Self {
+    pub(crate) fn new(open: redb::Database, opener: Option<Opener>, length: Length) -> Self {
         Self {
             opener,
+            length,
+            unreadables: Unreadables::default(),
             open: RwLock::new(Some(open)),
             generation: AtomicU64::new(1),
             suspect: AtomicU64::new(0),
@@ -87,6 +91,23 @@ impl Database {
         self.with_open(|open| Ok(open.begin_write()?))
     }
 
+    /// How long the file is, in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        (self.length)()
+    }
+
+    /// For the writer only: moves what is at the end of the file to where there is room, and cuts
+    /// the file. Nobody reads or writes meanwhile; does nothing while somebody reads.
+    pub(crate) fn compact(&self) -> Result<(), Fault> {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = open.as_mut() else { return Ok(()) };
+        Fault::catch(|| match open.compact() {
+            Ok(_) | Err(CompactionError::TransactionInProgress) => Ok(()),
+            Err(CompactionError::Storage(error)) => Err(error.into()),
+            Err(error) => Err(Fault::unavailable(error.to_string())),
+        })
+    }
+
     /// Whether a reader has met an error since the file was opened.
     pub(crate) fn is_suspect(&self) -> bool {
         self.suspect.load(Ordering::Acquire) == self.generation.load(Ordering::Acquire)
@@ -118,21 +139,12 @@ impl Database {
             let identity = transaction.open_table(IDENTITY)?;
             let epoch = identity.get(EPOCH)?.ok_or_else(missing)?;
             let epoch = Epoch::parse(epoch.value()).map_err(|_| missing())?;
-            let progress = transaction.open_table(PROGRESS)?;
-            let number =
-                |key| -> Result<u64, Fault> { Ok(progress.get(key)?.ok_or_else(missing)?.value()) };
-            let state = State {
-                format: number(FORMAT)?,
-                epoch,
-                last_event: number(LAST_EVENT)?,
-                pruned_up_to: number(PRUNED_UP_TO)?,
-            };
-            let events = transaction.open_table(EVENTS)?;
-            let held = state.last_event.checked_sub(state.pruned_up_to);
-            let newest = events.last()?.map(|(number, _)| number.value());
-            let complete = held == Some(events.len()?)
-                && newest.is_none_or(|newest| newest == state.last_event);
-            if complete { Ok(state) } else { Err(Fault::corrupt("events are missing")) }
+            let ledger = Ledger::load(&transaction.open_table(PROGRESS)?)?;
+            if ledger.agrees_with(&transaction)? {
+                Ok(State { epoch, ledger })
+            } else {
+                Err(Fault::corrupt("events or receipts are missing"))
+            }
         })
     }
 

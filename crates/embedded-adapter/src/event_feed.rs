@@ -55,14 +55,14 @@ impl EventFeed for EmbeddedEventFeed {
     async fn recent(&self, limits: TimelineLimits) -> Result<History, StoreError> {
         let head = *self.head.borrow();
         let builder = HistoryBuilder::new(limits, self.clock.now());
-        let (builder, pruned) = self
+        let database = Arc::clone(&self.database);
+        let (builder, floor) = self
             .database
             .read(HISTORY_TIME_LIMIT, move |transaction| {
-                let builder = event_log::recent(transaction, head, builder)?;
-                Ok((builder, event_log::pruned_up_to(transaction)?))
+                event_log::recent(transaction, &database.unreadables, head, builder)
             })
             .await?;
-        Ok(builder.build(self.epoch.clone(), position_of(pruned)))
+        Ok(builder.build(self.epoch.clone(), position_of(floor)))
     }
 
     async fn end(&self) -> Result<Cursor, StoreError> {
@@ -80,7 +80,7 @@ impl EventFeed for EmbeddedEventFeed {
         if *epoch != self.epoch || after > *self.head.borrow() {
             return Err(FollowError::Lost);
         }
-        if after < self.database.read(PAGE_TIME_LIMIT, event_log::pruned_up_to).await? {
+        if after < self.database.read(PAGE_TIME_LIMIT, event_log::floor).await? {
             return Err(FollowError::Lost);
         }
         Ok(Box::new(EmbeddedFeedStream {
@@ -111,15 +111,15 @@ impl FeedStream for EmbeddedFeedStream {
 
 impl EmbeddedFeedStream {
     async fn page(&mut self, head: u64) -> Result<FeedUpdate, FollowError> {
-        let after = self.after;
-        let events = self
+        let (database, after) = (Arc::clone(&self.database), self.after);
+        let page = self
             .database
-            .read(PAGE_TIME_LIMIT, move |transaction| event_log::page(transaction, after, head))
+            .read(PAGE_TIME_LIMIT, move |transaction| {
+                event_log::page(transaction, &database.unreadables, after, head)
+            })
             .await?
             .ok_or(FollowError::Lost)?;
-        if let Some(last) = events.last() {
-            self.after = number_at(last.position);
-        }
-        Ok(FeedUpdate { events, head: position_of(self.after) })
+        self.after = page.last;
+        Ok(FeedUpdate { events: page.events, head: position_of(self.after) })
     }
 }

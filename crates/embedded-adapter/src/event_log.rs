@@ -1,4 +1,7 @@
 //! Reads the log of events from a snapshot of the file. Nothing here waits for a writer.
+//!
+//! An event that cannot be read is passed over. One that is not there although it was not pruned is
+//! damage: it is never taken for silence.
 
 use game_realtime_application::{HistoryBuilder, PositionedEvent};
 use game_realtime_domain::{EventType, Position};
@@ -6,8 +9,11 @@ use redb::ReadTransaction;
 
 use crate::{
     fault::Fault,
+    ledger::Ledger,
+    positions::position_of,
     records::decode_event,
-    tables::{EVENTS, EVENTS_BY_TYPE, PROGRESS, PRUNED_UP_TO, type_code},
+    tables::{EVENTS, EVENTS_BY_TYPE, PROGRESS, type_code},
+    unreadable::Unreadables,
 };
 
 /// How many events one page holds, at most.
@@ -15,55 +21,87 @@ const PAGE_EVENTS: usize = 512;
 /// How large the records of one page are, in bytes; the last one may go beyond.
 const PAGE_BYTES: usize = 1024 * 1024;
 
-/// The number up to which everything was pruned.
-pub(crate) fn pruned_up_to(transaction: &ReadTransaction) -> Result<u64, Fault> {
-    let progress = transaction.open_table(PROGRESS)?;
-    Ok(progress.get(PRUNED_UP_TO)?.map_or(0, |number| number.value()))
+/// A stretch of the log.
+pub(crate) struct Page {
+    /// Those of its events that can be read.
+    pub(crate) events: Vec<PositionedEvent>,
+    /// The number of its last event.
+    pub(crate) last: u64,
+}
+
+/// The number after which the log is complete.
+pub(crate) fn floor(transaction: &ReadTransaction) -> Result<u64, Fault> {
+    Ok(Ledger::load(&transaction.open_table(PROGRESS)?)?.floor())
 }
 
 /// The first events after `after`, up to `head`; `None` when some of them were pruned.
 pub(crate) fn page(
     transaction: &ReadTransaction,
+    unreadables: &Unreadables,
     after: u64,
     head: u64,
-) -> Result<Option<Vec<PositionedEvent>>, Fault> {
-    if after < pruned_up_to(transaction)? {
+) -> Result<Option<Page>, Fault> {
+    if after < floor(transaction)? {
         return Ok(None);
     }
     let table = transaction.open_table(EVENTS)?;
-    let mut events = Vec::new();
+    let mut page = Page { events: Vec::new(), last: after };
     let mut bytes = 0;
-    for entry in table.range(after.saturating_add(1)..=head)? {
+    for entry in table.range(after.saturating_add(1)..=head)?.take(PAGE_EVENTS) {
         let (number, record) = entry?;
+        let number = number.value();
+        if number != page.last.saturating_add(1) {
+            return Err(missing(page.last.saturating_add(1)));
+        }
+        page.last = number;
+        match decode_event(number, record.value()) {
+            Ok(event) => page.events.push(event),
+            Err(reason) => unreadables.pass_over(number, &reason),
+        }
         bytes += record.value().len();
-        events.push(decode_event(number.value(), record.value())?);
-        if events.len() == PAGE_EVENTS || bytes >= PAGE_BYTES {
+        if bytes >= PAGE_BYTES {
             break;
         }
     }
-    Ok(Some(events))
+    if page.last == after && after < head { Err(missing(head)) } else { Ok(Some(page)) }
 }
 
-/// Adds events up to `head` to a history, newest first, until it has enough.
+/// Adds events up to `head` to a history, newest first, until it has enough or the log is no longer
+/// complete. The number after which it is complete comes with it.
 pub(crate) fn recent(
     transaction: &ReadTransaction,
+    unreadables: &Unreadables,
     head: u64,
     mut history: HistoryBuilder,
-) -> Result<HistoryBuilder, Fault> {
+) -> Result<(HistoryBuilder, u64), Fault> {
+    let floor = floor(transaction)?;
     let table = transaction.open_table(EVENTS)?;
-    for entry in table.range(..=head)?.rev() {
+    let mut next = head;
+    for entry in table.range(floor.saturating_add(1)..=head)?.rev() {
         let (number, record) = entry?;
-        history.add(decode_event(number.value(), record.value())?);
+        let number = number.value();
+        if number != next {
+            return Err(missing(next));
+        }
+        next = number.saturating_sub(1);
+        match decode_event(number, record.value()) {
+            Ok(event) => history.add(event),
+            Err(reason) => {
+                unreadables.pass_over(number, &reason);
+                history.pass_over(position_of(number));
+            }
+        }
         if history.floor() > Position::START {
-            break;
+            return Ok((history, floor));
         }
     }
-    Ok(history)
+    if next > floor { Err(missing(next)) } else { Ok((history, floor)) }
 }
 
 /// The newest events of a type up to `head`, newest first. Reads two records for each.
 pub(crate) fn newest(
     transaction: &ReadTransaction,
+    unreadables: &Unreadables,
     event_type: EventType,
     limit: usize,
     head: u64,
@@ -72,11 +110,20 @@ pub(crate) fn newest(
     let index = transaction.open_table(EVENTS_BY_TYPE)?;
     let code = type_code(event_type);
     let mut newest = Vec::new();
-    for entry in index.range((code, 0)..=(code, head))?.rev().take(limit) {
+    for entry in index.range((code, 0)..=(code, head))?.rev() {
+        if newest.len() == limit {
+            break;
+        }
         let (_, number) = entry?.0.value();
-        let record = events.get(number)?;
-        let record = record.ok_or_else(|| Fault::corrupt(format!("event {number} is missing")))?;
-        newest.push(decode_event(number, record.value())?);
+        let record = events.get(number)?.ok_or_else(|| missing(number))?;
+        match decode_event(number, record.value()) {
+            Ok(event) => newest.push(event),
+            Err(reason) => unreadables.pass_over(number, &reason),
+        }
     }
     Ok(newest)
+}
+
+fn missing(number: u64) -> Fault {
+    Fault::corrupt(format!("event {number} is missing"))
 }

@@ -43,10 +43,11 @@ impl EventRepository for EmbeddedEventRepository {
 
     async fn list(&self, event_type: EventType, limit: usize) -> Result<Listing, StoreError> {
         let head = *self.head.borrow();
+        let database = Arc::clone(&self.database);
         let events = self
             .database
             .read(LIST_TIME_LIMIT, move |transaction| {
-                event_log::newest(transaction, event_type, limit, head)
+                event_log::newest(transaction, &database.unreadables, event_type, limit, head)
             })
             .await?;
         Ok(Listing { epoch: self.epoch.clone(), events })

@@ -9,8 +9,11 @@
 //!   there is only this one.
 //! - The file belongs to one process at a time.
 //!
+//! - The file stays within its budget (`space.rs`): the writer prunes by space as well as by age, in
+//!   every transaction a bounded step (`writer/pruning.rs`).
+//!
 //! This crate must never answer before the commit, never hold two transactions that write, and
-//! never read a file that redb's checksums do not vouch for.
+//! never serve a record whose seal or number is wrong.
 //!
 //! To change what is stored: `records.rs` holds the formats, `tables.rs` the tables and keys, and
 //! nothing else knows either. The contract suites are stamped in `tests/contract.rs`.
@@ -26,13 +29,20 @@ mod file;
 #[cfg(test)]
 mod fuzz;
 mod kick_orders;
+mod ledger;
 mod open_error;
+mod per_class;
 mod positions;
 mod records;
 mod registry;
+mod space;
 mod store;
 mod store_health;
 mod tables;
+#[cfg(test)]
+mod tests;
+mod unreadable;
+mod upgrade;
 mod writer;
 
 pub use config::Config;

@@ -1,6 +1,8 @@
 //! The stored formats. They outlive the program that wrote them: fields may be added, with a
 //! default, but never renamed or given another meaning.
 
+mod seal;
+
 use std::sync::Arc;
 
 use game_realtime_application::{
@@ -16,8 +18,17 @@ use uuid::Uuid;
 use crate::{fault::Fault, positions::position_of};
 
 /// The version of everything in this file and in `tables.rs`. A file with a greater one is not
-/// opened. Raise it only for what older programs would read wrongly.
-pub(crate) const FORMAT: u64 = 1;
+/// opened; one with a smaller one is upgraded (`upgrade.rs`). Raise it only for what older programs
+/// would read wrongly.
+///
+/// 2: purchases outlive other events, so the log has holes; records are sealed; receipts are listed
+/// by number and class.
+pub(crate) const FORMAT: u64 = 2;
+
+/// Why a record cannot be read. Says nothing of what the record holds: it goes into the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unreadable(String);
 
 /// An event.
 #[derive(Serialize, Deserialize)]
@@ -85,25 +96,25 @@ pub(crate) fn encode_event(new: &NewEvent) -> Result<Vec<u8>, serde_json::Error>
     })
 }
 
+/// Event `number` as it is stored.
+pub(crate) fn seal_event(number: u64, record: &[u8]) -> Vec<u8> {
+    seal::close(&number.to_be_bytes(), record)
+}
+
 /// Decodes event `number`.
-pub(crate) fn decode_event(number: u64, record: &[u8]) -> Result<PositionedEvent, Fault> {
-    let unreadable = |cause: &dyn std::fmt::Display| {
-        Fault::corrupt(format!("event {number} cannot be read: {cause}"))
-    };
-    let record: EventRecord<'_> =
-        serde_json::from_slice(record).map_err(|error| unreadable(&error))?;
-    let namespace: Namespace = record.namespace.parse().map_err(|error| unreadable(&error))?;
-    let event_type: EventType = record.event_type.parse().map_err(|error| unreadable(&error))?;
+pub(crate) fn decode_event(number: u64, stored: &[u8]) -> Result<PositionedEvent, Unreadable> {
+    let record = seal::open(&number.to_be_bytes(), stored).ok_or_else(damaged)?;
+    let record: EventRecord<'_> = serde_json::from_slice(record).map_err(|e| malformed(&e))?;
+    let namespace: Namespace = record.namespace.parse().map_err(unknown)?;
+    let event_type: EventType = record.event_type.parse().map_err(unknown)?;
     let route = match record.route {
-        RouteRecord::Namespace(name) => {
-            Route::Namespace(name.parse().map_err(|error| unreadable(&error))?)
-        }
+        RouteRecord::Namespace(name) => Route::Namespace(name.parse().map_err(unknown)?),
         RouteRecord::Recipients(recipients) => {
             let mut recipients = recipients.into_iter().map(Recipient::from);
             match (recipients.next(), recipients.next(), recipients.next()) {
                 (Some(only), None, None) => Route::One(only),
                 (Some(first), Some(second), None) => Route::Two(first, second),
-                _ => return Err(unreadable(&"it has not one or two recipients")),
+                _ => return Err(unknown("it has not one or two recipients")),
             }
         }
     };
@@ -121,20 +132,35 @@ pub(crate) fn decode_event(number: u64, record: &[u8]) -> Result<PositionedEvent
     })
 }
 
-/// When an event was created; `None` if the record cannot be read.
-pub(crate) fn created_at(record: &[u8]) -> Option<Timestamp> {
+/// When event `number` was created; `None` if the record cannot be read.
+pub(crate) fn created_at(number: u64, stored: &[u8]) -> Option<Timestamp> {
+    let record = seal::open(&number.to_be_bytes(), stored)?;
     serde_json::from_slice(record).ok().map(|AgeRecord { created_at }| created_at)
 }
 
-/// Encodes a receipt.
-pub(crate) fn encode_receipt(receipt: &ReceiptRecord) -> Result<Vec<u8>, Fault> {
-    serde_json::to_vec(receipt).map_err(|error| Fault::corrupt(error.to_string()))
+/// Encodes the receipt with this key.
+pub(crate) fn encode_receipt(key: &[u8], receipt: &ReceiptRecord) -> Result<Vec<u8>, Fault> {
+    let record = serde_json::to_vec(receipt).map_err(|error| Fault::corrupt(error.to_string()))?;
+    Ok(seal::close(key, &record))
 }
 
-/// Decodes a receipt.
-pub(crate) fn decode_receipt(record: &[u8]) -> Result<ReceiptRecord, Fault> {
-    serde_json::from_slice(record)
-        .map_err(|error| Fault::corrupt(format!("a receipt cannot be read: {error}")))
+/// Decodes the receipt with this key.
+pub(crate) fn decode_receipt(key: &[u8], stored: &[u8]) -> Result<ReceiptRecord, Unreadable> {
+    let record = seal::open(key, stored).ok_or_else(damaged)?;
+    serde_json::from_slice(record).map_err(|error| malformed(&error))
+}
+
+fn damaged() -> Unreadable {
+    Unreadable("its checksum is wrong".to_owned())
+}
+
+/// The error's own words may quote the record.
+fn malformed(error: &serde_json::Error) -> Unreadable {
+    Unreadable(format!("{:?} error in column {}", error.classify(), error.column()))
+}
+
+fn unknown(what: impl std::fmt::Display) -> Unreadable {
+    Unreadable(what.to_string())
 }
 
 impl From<&Recipient> for RecipientRecord {

@@ -18,10 +18,10 @@ use uuid::Uuid;
 use crate::{
     Config, EmbeddedConnectionRepository, EmbeddedEventFeed, EmbeddedEventRepository,
     EmbeddedKickOrders, EmbeddedStoreHealth, OpenError,
-    database::{Database, Opener, State},
-    file, records,
+    database::{Database, Length, Opener, State},
+    file,
     registry::Registry,
-    writer::{Writer, WriterHandle},
+    writer::{Keeping, Writer, WriterHandle},
 };
 use game_realtime_application::RetentionPolicy;
 
@@ -41,8 +41,8 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens the file, or creates it. Blocks: the whole file is read and its checksums verified,
-    /// at the speed of the disk. `watchdog` watches the thread that writes.
+    /// Opens the file, or creates it. Blocks: a small file is read as a whole and its checksums
+    /// verified, one of an earlier format is upgraded. `watchdog` watches the thread that writes.
     ///
     /// # Errors
     /// [`OpenError`], which says what to do.
@@ -56,17 +56,16 @@ impl EmbeddedStore {
         let damaged = |reason: String| OpenError::Damaged { path: path.clone(), reason };
         let new_epoch = new_epoch(&*clock).map_err(|error| damaged(error.to_string()))?;
         let database = if config.path == IN_MEMORY {
-            let database =
+            let (database, length) =
                 file::in_memory(&new_epoch).map_err(|fault| damaged(fault.to_string()))?;
-            Database::new(database, None)
+            Database::new(database, None, length)
         } else {
-            Database::new(file::open_or_create(&path, &new_epoch)?, Some(opener(&path)))
+            let database = file::open_or_create(&path, &new_epoch, file::CHECKED)?;
+            Database::new(database, Some(opener(&path)), length_of(&path))
         };
         let state = database.state().map_err(|fault| damaged(fault.to_string()))?;
-        if state.format > records::FORMAT {
-            return Err(OpenError::Newer { path, found: state.format, known: records::FORMAT });
-        }
-        Self::start(Arc::new(database), state, config.request_timeout, retention, clock, watchdog)
+        let keeping = Keeping { retention, space_budget: config.space_budget.as_u64() };
+        Self::start(Arc::new(database), state, config.request_timeout, keeping, clock, watchdog)
             .map_err(|cause| OpenError::Thread { cause })
     }
 
@@ -121,20 +120,20 @@ impl EmbeddedStore {
 
     pub(crate) fn start(
         database: Arc<Database>,
-        State { epoch, last_event, .. }: State,
+        State { epoch, ledger }: State,
         request_timeout: Duration,
-        retention: RetentionPolicy,
+        keeping: Keeping,
         clock: Arc<dyn Clock>,
         watchdog: &Watchdog,
     ) -> std::io::Result<Self> {
         let registry = Arc::<Registry>::default();
-        let (head_sender, head) = watch::channel(last_event);
+        let (head_sender, head) = watch::channel(ledger.last_event);
         let writer = Writer::new(
             Arc::clone(&database),
             Arc::clone(&registry),
             epoch.clone(),
             head_sender,
-            retention,
+            keeping,
             Arc::clone(&clock),
         );
         let writer = Arc::new(writer.start(request_timeout, watchdog)?);
@@ -153,4 +152,9 @@ fn new_epoch(clock: &dyn Clock) -> Result<Epoch, game_realtime_domain::InvalidCu
 fn opener(path: &Path) -> Opener {
     let path = path.to_owned();
     Box::new(move || file::reopen(&path))
+}
+
+fn length_of(path: &Path) -> Length {
+    let path = path.to_owned();
+    Box::new(move || std::fs::metadata(&path).map_or(0, |metadata| metadata.len()))
 }

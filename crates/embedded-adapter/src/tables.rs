@@ -1,7 +1,7 @@
 //! The tables of the file and their keys. Nothing else builds a key.
 
 use game_realtime_application::{RequestReceipt, Scope};
-use game_realtime_domain::EventType;
+use game_realtime_domain::{EventType, RetentionClass, Timestamp};
 use redb::TableDefinition;
 
 /// Event number → record.
@@ -14,7 +14,15 @@ pub(crate) const EVENTS_BY_TYPE: TableDefinition<(u8, u64), ()> =
 /// [`receipt_key`] → record.
 pub(crate) const RECEIPTS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("receipts");
 
-/// (Milliseconds of the commit, event number) → [`receipt_key`]: the receipts by age.
+/// Event number → milliseconds of the commit (big-endian) and [`receipt_key`]: the receipts of
+/// events of class State, in order.
+pub(crate) const STATE_RECEIPTS: TableDefinition<u64, &[u8]> =
+    TableDefinition::new("state_receipts");
+/// The same for those of purchases.
+pub(crate) const PURCHASE_RECEIPTS: TableDefinition<u64, &[u8]> =
+    TableDefinition::new("purchase_receipts");
+
+/// Only in files of format 1: (milliseconds of the commit, event number) → [`receipt_key`].
 pub(crate) const RECEIPTS_BY_AGE: TableDefinition<(u64, u64), &[u8]> =
     TableDefinition::new("receipts_by_age");
 
@@ -29,8 +37,22 @@ pub(crate) const PROGRESS: TableDefinition<&str, u64> = TableDefinition::new("pr
 pub(crate) const FORMAT: &str = "format";
 /// In [`PROGRESS`]: the number of the last event, 0 before the first.
 pub(crate) const LAST_EVENT: &str = "last_event";
-/// In [`PROGRESS`]: every event up to this number was pruned.
+/// In [`PROGRESS`]: the number of the last event less the number of events that are held. A
+/// program of format 1 takes the events up to here for pruned, and for damage if they are not as
+/// many: kept so that it can say that the file is of a later format.
 pub(crate) const PRUNED_UP_TO: &str = "pruned_up_to";
+/// In [`PROGRESS`]: events of class State up to this number may be gone.
+pub(crate) const STATE_PRUNED: &str = "state_pruned_up_to";
+/// In [`PROGRESS`]: purchases up to this number may be gone.
+pub(crate) const PURCHASES_PRUNED: &str = "purchases_pruned_up_to";
+/// In [`PROGRESS`]: what the events of class State take up, in bytes ([`crate::space`]).
+pub(crate) const STATE_EVENT_BYTES: &str = "state_event_bytes";
+/// In [`PROGRESS`]: what purchases take up.
+pub(crate) const PURCHASE_EVENT_BYTES: &str = "purchase_event_bytes";
+/// In [`PROGRESS`]: what the receipts of class State take up.
+pub(crate) const STATE_RECEIPT_BYTES: &str = "state_receipt_bytes";
+/// In [`PROGRESS`]: what the receipts of purchases take up.
+pub(crate) const PURCHASE_RECEIPT_BYTES: &str = "purchase_receipt_bytes";
 /// One value of no meaning, written to see whether there is room for events. Only there after a
 /// failure.
 pub(crate) const PROBE: TableDefinition<(), &[u8]> = TableDefinition::new("probe");
@@ -42,6 +64,34 @@ pub(crate) const fn type_code(event_type: EventType) -> u8 {
         EventType::SendMessage => 2,
         EventType::BuyGood => 3,
     }
+}
+
+/// The class of the events with this code. One that this version does not know may be of value:
+/// it is kept as long as purchases.
+pub(crate) fn class_of(code: u8) -> RetentionClass {
+    let known = EventType::ALL.into_iter().find(|event_type| type_code(*event_type) == code);
+    known.map_or(RetentionClass::Purchases, EventType::retention_class)
+}
+
+/// The receipts of a class, in order.
+pub(crate) const fn receipts_of(
+    class: RetentionClass,
+) -> TableDefinition<'static, u64, &'static [u8]> {
+    match class {
+        RetentionClass::State => STATE_RECEIPTS,
+        RetentionClass::Purchases => PURCHASE_RECEIPTS,
+    }
+}
+
+/// The entry of a receipt in the table of its class.
+pub(crate) fn receipt_entry(committed_at: Timestamp, key: &[u8]) -> Vec<u8> {
+    [&committed_at.as_millis().to_be_bytes(), key].concat()
+}
+
+/// Takes such an entry apart; `None` if it is none.
+pub(crate) fn parse_receipt_entry(entry: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let (committed_at, key) = entry.split_first_chunk()?;
+    Some((Timestamp::from_millis(u64::from_be_bytes(*committed_at)), key))
 }
 
 /// The key of a receipt: a tag, the scope, the request id. A connection's id has a fixed length

@@ -6,12 +6,14 @@ mod command;
 mod handle;
 mod mending;
 mod pruning;
+mod space_watch;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use game_realtime_application::{
+    RetentionPolicy,
     panics::panic_point,
     ports::{AppendError, Appended, Clock, SpanKind, StoreError},
     trace::Span,
@@ -26,11 +28,25 @@ use tracing::{error, warn};
 use self::{
     batch::Outcome,
     command::{Answer, Append, Batch, Command},
+    space_watch::SpaceWatch,
 };
-use crate::{database::Database, fault::Fault, positions::position_of, registry::Registry};
-use game_realtime_application::RetentionPolicy;
+use crate::{
+    database::Database, fault::Fault, positions::position_of, records::Unreadable,
+    registry::Registry,
+};
 
 pub(crate) use handle::WriterHandle;
+
+/// How long an unreadable receipt is not logged again.
+const RECEIPT_LOG_PAUSE: Duration = Duration::from_secs(60);
+
+/// What the store keeps, and in how much space.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keeping {
+    pub(crate) retention: RetentionPolicy,
+    /// How long the file may get, in bytes; 0: any length.
+    pub(crate) space_budget: u64,
+}
 
 /// What the writing thread owns.
 pub(crate) struct Writer {
@@ -41,7 +57,13 @@ pub(crate) struct Writer {
     head: watch::Sender<u64>,
     retention: RetentionPolicy,
     clock: Arc<dyn Clock>,
+    space: SpaceWatch,
+    /// When to look for what is old enough.
     prune_at: Instant,
+    /// When the last event was appended.
+    appended_at: Instant,
+    /// When an unreadable receipt was last logged.
+    receipt_logged_at: Option<Instant>,
     /// Why the last write failed, if it did.
     fault: Option<Fault>,
     /// Whether the file has to be opened again before it can be used.
@@ -56,7 +78,7 @@ impl Writer {
         registry: Arc<Registry>,
         epoch: Epoch,
         head: watch::Sender<u64>,
-        retention: RetentionPolicy,
+        Keeping { retention, space_budget }: Keeping,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let now = Instant::now();
@@ -67,7 +89,10 @@ impl Writer {
             head,
             retention,
             clock,
+            space: SpaceWatch::new(space_budget),
             prune_at: now,
+            appended_at: now,
+            receipt_logged_at: None,
             fault: None,
             must_reopen: false,
             retry_at: now,
@@ -136,8 +161,10 @@ impl Writer {
             }
         };
         drop(span);
-        let committed = written.last_event.saturating_sub(*self.head.borrow());
+        let last_event = written.ledger.last_event;
+        let committed = last_event.saturating_sub(*self.head.borrow());
         if committed > 0 {
+            self.appended_at = Instant::now();
             metrics::histogram!("game_realtime_commit_seconds").record(started.elapsed());
             // As a measurement; exact up to 2^53.
             metrics::histogram!("game_realtime_commit_batch_events").record(committed as f64);
@@ -146,7 +173,7 @@ impl Writer {
         // saved later can only join after these events.
         let presences: Vec<Option<u64>> = {
             let registry = self.registry.lock();
-            self.publish(written.last_event);
+            self.publish(last_event);
             appends
                 .iter()
                 .map(|append| append.presence_of.as_ref().map(|user_id| registry.count(user_id)))
@@ -161,11 +188,15 @@ impl Writer {
         }
     }
 
-    fn answer(&self, append: &Append, outcome: Outcome, presence: Option<u64>) -> Answer {
+    fn answer(&mut self, append: &Append, outcome: Outcome, presence: Option<u64>) -> Answer {
         let (event_id, number, created_at, duplicate) = match outcome {
             Outcome::Committed(number) => (append.event_id, number, append.created_at, false),
             Outcome::Duplicate(first) => (first.event_id, first.number, first.created_at, true),
             Outcome::Conflict => return Err(AppendError::IdempotencyConflict),
+            Outcome::Unreadable(reason) => {
+                self.report_receipt(&reason);
+                return Err(StoreError::corrupt(reason).into());
+            }
         };
         Ok(Appended {
             event_id,
@@ -174,6 +205,15 @@ impl Writer {
             duplicate,
             recipient_connections: presence,
         })
+    }
+
+    /// Logs an unreadable receipt, at most once a minute: a client may repeat its request often.
+    fn report_receipt(&mut self, reason: &Unreadable) {
+        let now = Instant::now();
+        if self.receipt_logged_at.is_none_or(|last| now.duration_since(last) > RECEIPT_LOG_PAUSE) {
+            self.receipt_logged_at = Some(now);
+            error!(%reason, "a receipt cannot be read: repeats of its request are refused");
+        }
     }
 
     fn publish(&self, last_event: u64) {

@@ -51,3 +51,41 @@ async fn a_list_costs_what_it_returns_not_what_is_stored() {
     println!("listing {LISTED} of {MANY}: {few:?}, listing all: {all:?}");
     assert!(few * 200 < all, "a few took {few:?}, all took {all:?}");
 }
+
+/// A user repeats one request 1,600 times at once, again and again; another one sends one event at a
+/// time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures, in release mode"]
+async fn repeats_in_flight_beside_another_player() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config {
+        path: directory.path().join("store.redb").to_str().unwrap().to_owned(),
+        space_budget: ByteSize::gib(1),
+        request_timeout: Duration::from_secs(30),
+    };
+    let options = keeping(DAY, 10_000, DAY);
+    let store =
+        EmbeddedStore::open(&config, options, Arc::new(WallClock), &Watchdog::new()).unwrap();
+    let other = ConnectionBuilder::player("bob").build();
+    for repeating in [false, true] {
+        let events = store.event_repository();
+        let repeats = tokio::spawn(async move {
+            let sender = ConnectionBuilder::player("alice").build();
+            let mut repeats = stream::repeat_with(|| {
+                events.append(EventBuilder::from(&sender).request("r").broadcast("hi"))
+            })
+            .buffer_unordered(if repeating { 1600 } else { 1 });
+            while repeating && repeats.next().await.is_some() {}
+        });
+        let mut latencies = Vec::new();
+        for number in 0..2000 {
+            let event = EventBuilder::from(&other).request(&format!("{repeating}-{number}"));
+            let started = Instant::now();
+            store.event_repository().append(event.broadcast("hi")).await.unwrap();
+            latencies.push(started.elapsed());
+        }
+        repeats.abort();
+        latencies.sort_unstable();
+        println!("repeats: {repeating}: p50 {:?}, p99 {:?}", latencies[1000], latencies[1980]);
+    }
+}

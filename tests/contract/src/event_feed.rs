@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use game_realtime_application::{
-    PositionedEvent,
+    OutgoingEvent, PositionedEvent, TimelineLimits,
     ports::{Appended, Clock, FollowError},
 };
 use game_realtime_domain::{Epoch, EventId, EventType, Position};
@@ -263,6 +263,88 @@ pub async fn dropping_next_before_it_is_ready_loses_nothing(stores: &Stores) {
     assert_eq!(seen, appending.await.unwrap());
 }
 
+/// However much is asked for, the history takes no more memory than its bytes, and holds the newest.
+pub async fn the_history_never_takes_more_than_its_bytes(stores: &Stores) {
+    let sender = ConnectionBuilder::player("alice").build();
+    let mut appended = Vec::new();
+    for number in 0..40 {
+        let text = "x".repeat(number % 5 * 200);
+        appended.push(stores.append(EventBuilder::from(&sender).broadcast(&text)).await);
+    }
+    let all = stores.history().await.events;
+    let cost: usize = all.iter().map(OutgoingEvent::cost_of).sum();
+    for bytes in [0, 1, cost / 3, cost - 1, cost] {
+        let limits = TimelineLimits { age: HOUR, events: 1000, bytes };
+        let history = stores.feed.recent(limits).await.unwrap();
+        let held: usize = history.events.iter().map(OutgoingEvent::cost_of).sum();
+        assert!(held <= bytes, "{held} of {bytes}");
+        let left_out = all.len() - history.events.len();
+        assert_eq!(history.events, all[left_out..], "the newest ones");
+        if let Some(newest) = left_out.checked_sub(1) {
+            let next = OutgoingEvent::cost_of(&all[newest]);
+            assert!(held + next > bytes, "{newest} fits into {bytes}");
+            assert!(history.floor >= all[newest].position);
+        }
+        assert!(history.head >= appended[39].cursor.position, "the head is the head");
+    }
+}
+
+/// Where everything is still stored, every position since the first event is one to return to, also
+/// one from before a quiet time that is longer than the window.
+pub async fn the_floor_is_the_newest_event_that_is_not_in_the_history(stores: &Stores) {
+    let empty = stores.history().await;
+    let sender = ConnectionBuilder::player("alice").build();
+    let old = WallClock.now().minus(2 * HOUR);
+    let mut appended = Vec::new();
+    for created_at in [old, old, WallClock.now(), WallClock.now()] {
+        let event = EventBuilder::from(&sender).created_at(created_at).broadcast("hi");
+        appended.push(stores.append(event).await);
+    }
+    let history = stores.feed.recent(at_least(HOUR, 0)).await.unwrap();
+    let left_out = appended.len() - history.events.len();
+    let newest_left_out = left_out.checked_sub(1).map(|place| appended[place].cursor.position);
+    assert!(history.floor <= newest_left_out.unwrap_or(empty.head), "{}", history.floor);
+    let everything = stores.history().await;
+    assert_eq!(everything.events.len(), 4);
+    assert!(everything.floor <= empty.head, "{} is no gap", empty.head);
+}
+
+/// No cursor that was answered is after the end of the log.
+pub async fn the_end_is_at_or_after_every_answered_cursor(stores: &Stores) {
+    let mut tasks = JoinSet::new();
+    for task in 0..8 {
+        let (events, feed) = (Arc::clone(&stores.events), Arc::clone(&stores.feed));
+        tasks.spawn(async move {
+            let sender = ConnectionBuilder::player(&format!("player-{task}")).build();
+            for _ in 0..20 {
+                let appended = events.append(EventBuilder::from(&sender).broadcast("hi")).await;
+                let cursor = appended.unwrap().cursor;
+                let end = feed.end().await.unwrap();
+                assert_eq!(end.epoch, cursor.epoch);
+                assert!(end.position >= cursor.position, "{end} is after {cursor}");
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+/// The end is a position of this log: following from there brings what comes next, and nothing else.
+pub async fn following_from_the_end_delivers_what_comes_next(stores: &Stores) {
+    append_one_by_one(stores, 5).await;
+    let end = stores.feed.end().await.unwrap();
+    assert_eq!(stores.feed.end().await.unwrap().epoch, end.epoch);
+    let mut follower = Follower::open(&stores.feed, &end.epoch, end.position).await;
+    let next = append_one_by_one(stores, 3).await;
+    assert_eq!(ids(&follower.events(3).await), ids_of(&next));
+}
+
+/// An empty log ends where it begins.
+pub async fn the_end_of_an_empty_log_is_not_after_its_first_event(stores: &Stores) {
+    let end = stores.feed.end().await.unwrap();
+    let first = append_one_by_one(stores, 1).await;
+    assert!(end.position < first[0].cursor.position);
+}
+
 /// Appends from 8 tasks, at once; answers in no order.
 async fn append_at_once(stores: &Stores, count: usize) -> Vec<Appended> {
     let mut tasks = JoinSet::new();
@@ -319,6 +401,11 @@ macro_rules! event_feed_contract {
             the_history_holds_every_event_after_its_floor_up_to_its_head,
             the_history_holds_at_least_the_last_events,
             the_history_holds_everything_younger_than_the_window,
+            the_history_never_takes_more_than_its_bytes,
+            the_floor_is_the_newest_event_that_is_not_in_the_history,
+            the_end_is_at_or_after_every_answered_cursor,
+            following_from_the_end_delivers_what_comes_next,
+            the_end_of_an_empty_log_is_not_after_its_first_event,
             a_history_without_events_still_joins_the_feed,
             follow_delivers_events_in_commit_order,
             follow_delivers_events_of_many_tasks_once_and_in_one_order,

@@ -70,6 +70,33 @@ pub async fn of_50_parallel_appends_of_one_request_one_is_committed(stores: &Sto
     assert_eq!(ids(&listed), [winner.event_id]);
 }
 
+/// Repeats that wait together, from several connections and among other events of the same player:
+/// one is the first, all get its answer, and the others are not held up or lost.
+pub async fn repeats_in_flight_among_other_events_share_one_event(stores: &Stores) {
+    let connections = [alice(), alice(), alice()];
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..200 {
+        let builder = EventBuilder::from(&connections[number % 3]);
+        let (repeat, event) = if number % 2 == 0 {
+            (true, builder.request("r").message("bob", "hi"))
+        } else {
+            (false, builder.request(&number.to_string()).broadcast("hi"))
+        };
+        let events = Arc::clone(&stores.events);
+        tasks.spawn(async move { (repeat, events.append(event).await.unwrap()) });
+    }
+    let (repeats, others): (Vec<_>, Vec<_>) =
+        tasks.join_all().await.into_iter().partition(|(repeat, _)| *repeat);
+    let (_, first) = repeats.iter().find(|(_, answer)| !answer.duplicate).unwrap();
+    assert_eq!(repeats.iter().filter(|(_, answer)| answer.duplicate).count(), 99);
+    for (_, answer) in &repeats {
+        assert_eq!(*answer, Appended { duplicate: answer.duplicate, ..first.clone() });
+    }
+    assert!(others.iter().all(|(_, answer)| !answer.duplicate));
+    assert_eq!(ids(&list(stores, EventType::SendMessage).await), [first.event_id]);
+    assert_eq!(list(stores, EventType::Broadcast).await.len(), 100);
+}
+
 /// Of many different payloads that race for one key, one wins and the others are refused.
 pub async fn of_20_parallel_payloads_for_one_request_one_is_committed(stores: &Stores) {
     let sender = alice();
@@ -231,6 +258,7 @@ macro_rules! idempotency_contract {
             a_request_id_is_shared_by_all_connections_of_a_player,
             appending_a_request_id_with_another_payload_is_a_conflict,
             of_50_parallel_appends_of_one_request_one_is_committed,
+            repeats_in_flight_among_other_events_share_one_event,
             of_20_parallel_payloads_for_one_request_one_is_committed,
             request_ids_of_different_users_do_not_collide,
             request_ids_that_look_alike_are_different_requests,

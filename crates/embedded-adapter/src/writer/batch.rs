@@ -1,21 +1,26 @@
 //! One transaction: the events of a batch with their receipts, and a step of pruning.
 
+use std::collections::HashMap;
+
 use game_realtime_domain::Timestamp;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
     command::{Append, Receipt},
-    pruning,
+    pruning::{self, Order, Pruned},
 };
 use crate::{
     database::Database,
     fault::Fault,
-    records::{ReceiptRecord, decode_receipt, encode_receipt},
+    ledger::Ledger,
+    per_class::PerClass,
+    records::{ReceiptRecord, Unreadable, decode_receipt, encode_receipt, seal_event},
+    space::{event_weight, receipt_weight},
     tables::{
-        EVENTS, EVENTS_BY_TYPE, LAST_EVENT, PROBE, PROGRESS, RECEIPTS, RECEIPTS_BY_AGE, type_code,
+        EVENTS, EVENTS_BY_TYPE, PROBE, PROGRESS, PURCHASE_RECEIPTS, RECEIPTS, STATE_RECEIPTS,
+        receipt_entry, type_code,
     },
 };
-use game_realtime_application::RetentionPolicy;
 
 /// How much a probe writes, in bytes: as much as a large event, so that a disk that has room for a
 /// few small pages is not taken for a healthy one.
@@ -24,11 +29,8 @@ const PROBE_BYTES: usize = 128 * 1024;
 /// What one transaction has to do.
 pub(super) struct Work<'a> {
     pub(super) appends: &'a [Append],
-    /// The number of the last committed event.
-    pub(super) last_event: u64,
     pub(super) now: Timestamp,
-    /// Set when pruning is due.
-    pub(super) prune: Option<&'a RetentionPolicy>,
+    pub(super) order: Order<'a>,
     /// Whether to write in any case.
     pub(super) probe: bool,
 }
@@ -37,10 +39,9 @@ pub(super) struct Work<'a> {
 pub(super) struct Written {
     /// One for each append.
     pub(super) outcomes: Vec<Outcome>,
-    /// The number of the last committed event now.
-    pub(super) last_event: u64,
-    /// When pruning was due: whether there is more to prune.
-    pub(super) prune_again: Option<bool>,
+    /// What the file holds now.
+    pub(super) ledger: Ledger,
+    pub(super) pruned: Pruned,
 }
 
 /// What became of an event.
@@ -51,91 +52,129 @@ pub(super) enum Outcome {
     Duplicate(ReceiptRecord),
     /// The request id had been used for something else.
     Conflict,
+    /// The request had been committed before, but nobody can say as what.
+    Unreadable(Unreadable),
 }
 
-/// The tables that an append touches.
-struct Tables<'txn> {
+/// The tables that an append touches, and what it learns for those after it.
+struct Tables<'txn, 'a> {
     events: Table<'txn, u64, &'static [u8]>,
     events_by_type: Table<'txn, (u8, u64), ()>,
     receipts: Table<'txn, &'static [u8], &'static [u8]>,
-    receipts_by_age: Table<'txn, (u64, u64), &'static [u8]>,
+    lists: PerClass<Table<'txn, u64, &'static [u8]>>,
+    /// What became of the requests of this batch: repeats share it.
+    requests: HashMap<&'a [u8], ReceiptRecord>,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
     /// Does it, and returns when it is on the disk. If nothing had to be written, nothing was.
     pub(super) fn write(&self, database: &Database) -> Result<Written, Fault> {
         let mut transaction = database.begin_write()?;
-        // One more sync. Without it redb takes damage to the last commit, found after a crash, for
-        // a commit that was never finished, and goes back to the one before: an acknowledged batch
-        // would be gone without a word. With it such a file is refused.
-        transaction.set_two_phase_commit(true);
-        let (outcomes, last_event) = self.append_all(&transaction)?;
-        let pruned = match self.prune {
-            Some(retention) => Some(pruning::step(&transaction, retention, last_event, self.now)?),
-            None => None,
-        };
+        // With the state of the allocator in the commit, a file is opened at once, whatever its
+        // size, after a crash too. This implies a commit in two phases, one more sync: without it
+        // redb takes damage to the last commit, found after a crash, for a commit that was never
+        // finished, and goes back to the one before: an acknowledged batch would be gone without a
+        // word.
+        transaction.set_quick_repair(true);
+        let before = Ledger::load(&transaction.open_table(PROGRESS)?)?;
+        let mut ledger = before;
+        let outcomes = self.append_all(&transaction, &mut ledger)?;
+        let appended = ledger.space.total().saturating_sub(before.space.total());
+        let pruned = pruning::step(&transaction, &mut ledger, &self.order, appended)?;
         if self.probe {
             transaction.open_table(PROBE)?.insert((), [0; PROBE_BYTES].as_slice())?;
         }
-        let wrote = last_event > self.last_event
-            || self.probe
-            || pruned.as_ref().is_some_and(|pruned| pruned.removed > 0);
-        if wrote {
+        let changed = ledger != before || pruned.events + pruned.receipts > 0;
+        if changed {
+            ledger.save(&mut transaction.open_table(PROGRESS)?)?;
+        }
+        if changed || self.probe {
             transaction.commit()?;
         } else {
             transaction.abort()?;
         }
-        Ok(Written { outcomes, last_event, prune_again: pruned.map(|pruned| pruned.more) })
+        Ok(Written { outcomes, ledger, pruned })
     }
 
-    fn append_all(&self, transaction: &WriteTransaction) -> Result<(Vec<Outcome>, u64), Fault> {
-        let mut last_event = self.last_event;
+    fn append_all(
+        &self,
+        transaction: &WriteTransaction,
+        ledger: &mut Ledger,
+    ) -> Result<Vec<Outcome>, Fault> {
         let mut outcomes = Vec::with_capacity(self.appends.len());
         if self.appends.is_empty() {
-            return Ok((outcomes, last_event));
+            return Ok(outcomes);
         }
         let mut tables = Tables {
             events: transaction.open_table(EVENTS)?,
             events_by_type: transaction.open_table(EVENTS_BY_TYPE)?,
             receipts: transaction.open_table(RECEIPTS)?,
-            receipts_by_age: transaction.open_table(RECEIPTS_BY_AGE)?,
+            lists: PerClass {
+                state: transaction.open_table(STATE_RECEIPTS)?,
+                purchases: transaction.open_table(PURCHASE_RECEIPTS)?,
+            },
+            requests: HashMap::new(),
         };
         for append in self.appends {
-            outcomes.push(self.append(&mut tables, append, &mut last_event)?);
+            outcomes.push(self.append(&mut tables, append, ledger)?);
         }
-        if last_event > self.last_event {
-            transaction.open_table(PROGRESS)?.insert(LAST_EVENT, last_event)?;
-        }
-        Ok((outcomes, last_event))
+        Ok(outcomes)
     }
 
     fn append(
         &self,
-        tables: &mut Tables<'_>,
-        append: &Append,
-        last_event: &mut u64,
+        tables: &mut Tables<'_, 'a>,
+        append: &'a Append,
+        ledger: &mut Ledger,
     ) -> Result<Outcome, Fault> {
         if let Some(receipt) = &append.receipt
-            && let Some(first) = tables.receipts.get(receipt.key.as_slice())?
+            && let Some(outcome) = tables.first_of(receipt)?
         {
-            let first = decode_receipt(first.value())?;
-            let repeats = first.fingerprint == receipt.fingerprint;
-            return Ok(if repeats { Outcome::Duplicate(first) } else { Outcome::Conflict });
+            return Ok(outcome);
         }
-        let number = last_event.saturating_add(1);
-        *last_event = number;
-        tables.events.insert(number, append.record.as_slice())?;
+        let class = append.event_type.retention_class();
+        let number = ledger.last_event.saturating_add(1);
+        let record = seal_event(number, &append.record);
+        tables.events.insert(number, record.as_slice())?;
         tables.events_by_type.insert((type_code(append.event_type), number), ())?;
+        ledger.last_event = number;
+        ledger.held += 1;
+        *ledger.space.events.of_mut(class) += event_weight(record.len());
         if let Some(Receipt { key, fingerprint }) = &append.receipt {
-            let record = encode_receipt(&ReceiptRecord {
+            let receipt = ReceiptRecord {
                 event_id: append.event_id,
                 number,
                 created_at: append.created_at,
                 fingerprint: *fingerprint,
-            })?;
+            };
+            let record = encode_receipt(key, &receipt)?;
             tables.receipts.insert(key.as_slice(), record.as_slice())?;
-            tables.receipts_by_age.insert((self.now.as_millis(), number), key.as_slice())?;
+            let entry = receipt_entry(self.now, key);
+            tables.lists.of_mut(class).insert(number, entry.as_slice())?;
+            *ledger.space.receipts.of_mut(class) += receipt_weight(key.len(), record.len());
+            tables.requests.insert(key, receipt);
         }
         Ok(Outcome::Committed(number))
+    }
+}
+
+impl<'a> Tables<'_, 'a> {
+    /// What became of the first request with this receipt's key; `None` if this is the first.
+    fn first_of(&mut self, receipt: &'a Receipt) -> Result<Option<Outcome>, Fault> {
+        let key = receipt.key.as_slice();
+        if !self.requests.contains_key(key) {
+            let Some(stored) = self.receipts.get(key)? else { return Ok(None) };
+            match decode_receipt(key, stored.value()) {
+                Ok(first) => self.requests.insert(key, first),
+                Err(reason) => return Ok(Some(Outcome::Unreadable(reason))),
+            };
+        }
+        Ok(self.requests.get(key).map(|first| {
+            if first.fingerprint == receipt.fingerprint {
+                Outcome::Duplicate(first.clone())
+            } else {
+                Outcome::Conflict
+            }
+        }))
     }
 }

@@ -1,6 +1,10 @@
 //! What the writer can be asked for, and how requests become a batch.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 use game_realtime_application::{
     NewEvent,
@@ -15,6 +19,9 @@ use crate::{records, tables};
 
 /// How many events one transaction takes, at most.
 const MAX_EVENTS: usize = 512;
+/// How many repeats of requests it takes beside them, at most. They are answered with what became of
+/// the first, and write nothing.
+const MAX_REPEATS: usize = 16_384;
 /// How large the records of one transaction are, in bytes; the last one may go beyond.
 const MAX_BYTES: usize = 1024 * 1024;
 
@@ -99,12 +106,22 @@ impl Batch {
     /// Takes what waits in the queue, in order, up to the limits. Waits for nothing.
     pub(super) fn gather(first: Command, commands: &mut mpsc::Receiver<Command>) -> Self {
         let mut batch = Self::default();
-        let mut bytes = 0;
+        let (mut bytes, mut repeats) = (0, 0);
+        let hasher = RandomState::new();
+        let mut requests = HashSet::new();
         let mut next = Some(first);
         while let Some(command) = next {
             match command {
                 Command::Append(append) => {
-                    bytes += append.record.len();
+                    // Two requests with one hash do no harm: the batch grows by one.
+                    let first = append.receipt.as_ref().is_none_or(|receipt| {
+                        requests.insert(hasher.hash_one(receipt.key.as_slice()))
+                    });
+                    if first {
+                        bytes += append.record.len();
+                    } else {
+                        repeats += 1;
+                    }
                     batch.appends.push(*append);
                 }
                 Command::Probe(answer) => batch.probes.push(answer),
@@ -114,11 +131,54 @@ impl Batch {
                     break;
                 }
             }
-            if batch.appends.len() + batch.probes.len() >= MAX_EVENTS || bytes >= MAX_BYTES {
+            let writes = batch.appends.len() - repeats + batch.probes.len();
+            if writes >= MAX_EVENTS || bytes >= MAX_BYTES || repeats >= MAX_REPEATS {
                 break;
             }
             next = commands.try_recv().ok();
         }
         batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use game_realtime_contract::{ConnectionBuilder, EventBuilder};
+
+    use super::*;
+
+    fn append(event: NewEvent) -> Command {
+        let room = Arc::new(Semaphore::new(1024 * 1024));
+        let (answer, _) = oneshot::channel();
+        Command::Append(Box::new(Append::encode(event, answer, &room).unwrap()))
+    }
+
+    #[test]
+    fn repeats_take_no_room_from_others() {
+        let sender = ConnectionBuilder::player("alice").build();
+        let (queue, mut commands) = mpsc::channel(10_000);
+        for number in 0..2000 {
+            queue
+                .try_send(append(EventBuilder::from(&sender).request("r").broadcast("hi")))
+                .unwrap();
+            if number % 5 == 0 {
+                let other = EventBuilder::from(&sender).request(&number.to_string());
+                queue.try_send(append(other.broadcast("hi"))).unwrap();
+            }
+        }
+        let first = commands.try_recv().unwrap();
+        assert_eq!(Batch::gather(first, &mut commands).appends.len(), 2400);
+    }
+
+    #[test]
+    fn a_batch_holds_no_more_events_than_it_may() {
+        let sender = ConnectionBuilder::player("alice").build();
+        let (queue, mut commands) = mpsc::channel(10_000);
+        for number in 0..MAX_EVENTS + 1 {
+            let event = EventBuilder::from(&sender).request(&number.to_string());
+            queue.try_send(append(event.broadcast("hi"))).unwrap();
+        }
+        let first = commands.try_recv().unwrap();
+        assert_eq!(Batch::gather(first, &mut commands).appends.len(), MAX_EVENTS);
     }
 }

@@ -1,7 +1,6 @@
 //! Disks that fail: what was acknowledged stays, what was not can be repeated, and the store comes
 //! back by itself.
 
-use game_realtime_application::RetentionPolicy;
 use std::{
     fs::OpenOptions,
     io,
@@ -23,8 +22,8 @@ use redb::{Builder, DatabaseError, StorageBackend, backends::FileBackend};
 use super::*;
 use crate::{EmbeddedStore, file};
 
-const OPTIONS: RetentionPolicy =
-    keeping(Duration::from_secs(24 * 3600), 10_000, Duration::from_secs(24 * 3600));
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const KEEPING: Keeping = Keeping { retention: keeping(DAY, 10_000, DAY), space_budget: 0 };
 
 /// Says when and how a disk fails. Well, to begin with.
 #[derive(Debug)]
@@ -89,15 +88,15 @@ fn open_disk(path: &Path, trouble: &Arc<Trouble>) -> Result<redb::Database, Data
 
 fn store_on(path: &Path, trouble: &Arc<Trouble>) -> EmbeddedStore {
     let epoch = Epoch::parse("epoch").unwrap();
-    file::open_or_create(path, &epoch).unwrap().close().unwrap();
+    file::open_or_create(path, &epoch, file::CHECKED).unwrap().close().unwrap();
     let opener = {
         let (path, trouble) = (path.to_owned(), Arc::clone(trouble));
         Box::new(move || open_disk(&path, &trouble))
     };
-    let database = Arc::new(Database::new(opener().unwrap(), Some(opener)));
+    let database = Arc::new(Database::new(opener().unwrap(), Some(opener), Box::new(|| 0)));
     let state = database.state().unwrap();
     let clock = Arc::new(WallClock);
-    EmbeddedStore::start(database, state, Duration::from_secs(3), OPTIONS, clock, &Watchdog::new())
+    EmbeddedStore::start(database, state, Duration::from_secs(3), KEEPING, clock, &Watchdog::new())
         .unwrap()
 }
 
@@ -203,7 +202,7 @@ async fn another_file_in_the_place_of_a_failed_one_is_not_used() {
     let events = store.event_repository();
     events.append(EventBuilder::from(&sender).broadcast("kept")).await.unwrap();
     let another = Epoch::parse("another").unwrap();
-    file::open_or_create(&other, &another).unwrap().close().unwrap();
+    file::open_or_create(&other, &another, file::CHECKED).unwrap().close().unwrap();
     std::fs::rename(&other, &path).unwrap();
     trouble.strike(0, 1);
     for _ in 0..3 {
