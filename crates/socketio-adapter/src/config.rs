@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use bytesize::ByteSize;
 use game_realtime_application::limits::{Caps, ConnectionLimits, EventRates, Rate};
 use game_realtime_domain::CommandLimits;
 use ipnet::IpNet;
@@ -29,6 +30,7 @@ pub struct HttpConfig {
 #[serde(deny_unknown_fields)]
 pub struct LimitsConfig {
     /// Largest message or request body, in bytes.
+    #[serde(deserialize_with = "bytes")]
     pub payload_bytes: usize,
     /// Longest `message` of a broadcast, in characters.
     pub message_length: usize,
@@ -40,6 +42,7 @@ pub struct LimitsConfig {
     /// the connection, and answers `rate_limited` to what comes far beyond it.
     pub inbox_events: usize,
     /// Bytes waiting to be written to one connection; beyond it the connection falls behind.
+    #[serde(deserialize_with = "bytes")]
     pub send_buffer_bytes: usize,
     /// How long a connection may take none of what waits for it before it is closed.
     #[serde(with = "humantime_serde")]
@@ -130,6 +133,11 @@ impl LimitsConfig {
             abuse_window: self.abuse_window,
         }
     }
+}
+
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    usize::try_from(size.as_u64()).map_err(|_| de::Error::custom("is too large"))
 }
 
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
