@@ -7,13 +7,13 @@
 
 mod backoff;
 mod catch_up;
-mod contact;
 mod deliveries;
 mod follower;
 mod handle;
 mod isolation;
 mod kicked;
 mod kicks;
+mod log_end;
 mod outgoing;
 mod roster;
 mod task;
@@ -78,6 +78,15 @@ impl Resume {
     #[must_use]
     pub fn parse(cursor: Option<&str>) -> Self {
         cursor.map_or(Self::Fresh, |cursor| cursor.parse().map_or(Self::Malformed, Self::From))
+    }
+
+    /// Whether a log that ends at `end` may have given this place out.
+    fn is_within(&self, end: &Cursor) -> bool {
+        match self {
+            Self::Fresh => true,
+            Self::From(cursor) => cursor.epoch == end.epoch && cursor.position <= end.position,
+            Self::Malformed => false,
+        }
     }
 }
 

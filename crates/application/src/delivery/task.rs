@@ -14,10 +14,10 @@ use super::{
     Advance, Behind, Delivery,
     backoff::Backoff,
     catch_up,
-    contact::{Contact, LATE, News},
     follower::{self, Followed},
     handle::{Command, DeliveryHandle},
     isolation,
+    log_end::{self, LogEnd},
 };
 use crate::{
     TimelineLimits,
@@ -73,8 +73,17 @@ pub fn start_seeded(
 ) -> DeliveryHandle {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (contact, last_contact) = watch::channel(None);
-    let handle =
-        DeliveryHandle::new(commands, last_contact.clone(), config.ahead_timeout, CATCHING_UP);
+    let (log_end, questions) = LogEnd::new();
+    let handle = DeliveryHandle::new(
+        commands,
+        last_contact.clone(),
+        log_end,
+        config.ahead_timeout,
+        CATCHING_UP,
+    );
+    let answers = log_end::run(Arc::clone(&feed), questions);
+    let answers = stop.clone().run_until_cancelled_owned(answers);
+    tracker.spawn(watchdog.clone().watch("end of the log", answers));
     let task = Task {
         feed,
         clock,
@@ -101,7 +110,7 @@ struct Task {
     config: DeliveryConfig,
     traces: Traces,
     seed: u64,
-    contact: watch::Sender<Option<Contact>>,
+    contact: watch::Sender<Option<Instant>>,
     tracker: TaskTracker,
     handle: DeliveryHandle,
 }
@@ -112,7 +121,7 @@ impl Task {
         let history = follower::first_history(&self.feed, &self.config, &mut backoff).await;
         let mut delivery = Delivery::new(history, self.config.timeline, self.clock.now())
             .traced(self.traces.clone());
-        self.note(News::History);
+        self.note_contact();
         let (updates, mut followed) = mpsc::channel(UPDATES);
         let follower = follower::run(
             Arc::clone(&self.feed),
@@ -157,8 +166,7 @@ impl Task {
                 if let Some(age) = age {
                     metrics::gauge!("game_realtime_feed_lag_seconds").set(age.as_secs_f64());
                 }
-                let late = age.is_some_and(|age| age > LATE);
-                self.note(if late { News::Late } else { News::Current });
+                self.note_contact();
                 for Behind { id, push } in delivery.publish(update, now) {
                     debug!(connection.id = %id, "connection fell behind");
                     metrics::counter!("game_realtime_fell_behind_total").increment(1);
@@ -166,7 +174,7 @@ impl Task {
                 }
             }
             Followed::Restart(history) => {
-                self.note(News::History);
+                self.note_contact();
                 delivery.restart(history, self.clock.now());
             }
         }
@@ -185,9 +193,8 @@ impl Task {
         });
     }
 
-    fn note(&self, news: News) {
-        let before = *self.contact.borrow();
-        self.contact.send_replace(Some(Contact::after(before, news, Instant::now())));
+    fn note_contact(&self) {
+        self.contact.send_replace(Some(Instant::now()));
     }
 
     fn obey(&self, delivery: &mut Delivery, command: Command) {
