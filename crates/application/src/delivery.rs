@@ -7,6 +7,7 @@
 
 mod backoff;
 mod catch_up;
+mod clock_skew;
 mod deliveries;
 mod follower;
 mod handle;
@@ -302,6 +303,12 @@ impl Delivery {
     #[must_use]
     pub fn timeline(&self) -> &Timeline {
         &self.timeline
+    }
+
+    /// Whether a connection is a member.
+    #[must_use]
+    pub fn is_member(&self, id: ConnectionId) -> bool {
+        self.roster.place(id).is_some()
     }
 
     /// How a member's connection can be reached.
