@@ -41,6 +41,10 @@ pub struct LimitsConfig {
     /// Events of one connection waiting for their commit; beyond it the node stops reading from
     /// the connection, and answers `rate_limited` to what comes far beyond it.
     pub inbox_events: usize,
+    /// Bytes of the events of all connections that wait for their commit, each with
+    /// 1 KiB for what is made of it; beyond it new ones are answered `rate_limited`. 0 is no limit.
+    #[serde(deserialize_with = "bytes")]
+    pub in_flight_bytes: usize,
     /// Bytes waiting to be written to one connection; beyond it the connection falls behind.
     #[serde(deserialize_with = "bytes")]
     pub send_buffer_bytes: usize,

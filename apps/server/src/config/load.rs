@@ -155,7 +155,7 @@ mod tests {
     }
 
     /// Where 0 means that there is no limit.
-    const MAY_BE_ZERO: [&str; 13] = [
+    const MAY_BE_ZERO: [&str; 14] = [
         "embedded.space_budget",
         "etcd.compaction_interval",
         "etcd.space_budget",
@@ -163,6 +163,7 @@ mod tests {
         "limits.connections_per_ip",
         "limits.connections_per_node",
         "limits.connections_per_user",
+        "limits.in_flight_bytes",
         "limits.rates.broadcast.per_second",
         "limits.rates.buy_good.per_second",
         "limits.rates.connection.per_second",
@@ -243,6 +244,11 @@ mod tests {
                 "LIMITS__PAYLOAD_BYTES",
                 "64KB",
                 r#"limits.payload_bytes: "64KB" has a decimal unit: use KiB"#,
+            ),
+            (
+                "LIMITS__IN_FLIGHT_BYTES",
+                "100KiB",
+                "limits.in_flight_bytes: must be at least twice limits.payload_bytes",
             ),
             ("EVENTS__REPLAY_BYTES", "-1MiB", r#"events.replay_bytes: "-1MiB" is not a size"#),
             ("ETCD__SPACE_BUDGET", "", r#"etcd.space_budget: "" is not a size"#),

@@ -120,6 +120,11 @@ fn sizes(config: &Config, checks: &mut Checks<'_>) {
     ] {
         checks.require(key, size > 0, "must be at least 1B");
     }
+    checks.require(
+        "limits.in_flight_bytes",
+        limits.in_flight_bytes == 0 || limits.in_flight_bytes / 2 >= limits.payload_bytes,
+        "must be at least twice limits.payload_bytes, or \"0\" for no limit",
+    );
     let RatesConfig { connection, broadcast, send_message, buy_good, handshakes } = limits.rates;
     for (key, rate) in [
         ("limits.rates.connection.burst", connection),
