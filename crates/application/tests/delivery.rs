@@ -1,7 +1,7 @@
 //! Properties of timeline and delivery: whatever happens in whatever order, every connection gets
 //! exactly the events that concern it, in order, from the position it joined at.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{
     collections::HashMap,

@@ -20,6 +20,7 @@ pub(super) struct Recipients {
 
 /// Ascending numbers. Most recipients have one event.
 #[derive(Debug)]
+#[expect(clippy::box_collection, reason = "the table stays small: most recipients have one event")]
 enum Numbers {
     One(u64),
     Many(Box<VecDeque<u64>>),
