@@ -12,11 +12,13 @@ mod fuzz;
 mod keys;
 mod load;
 mod settings;
+mod size;
 mod toml;
 mod validate;
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use game_realtime_application::{ClassRetention, RetentionPolicy, use_cases::Allowed};
 use game_realtime_domain::EventType;
 use game_realtime_socketio_adapter::{HttpConfig, LimitsConfig};
@@ -95,7 +97,8 @@ pub(crate) struct EventsConfig {
     pub(crate) replay_window: Duration,
     /// ...and by how many events at least...
     pub(crate) replay_events: usize,
-    /// ...as far as it fits in so much memory.
+    /// ...as far as they fit in this much memory.
+    #[serde(deserialize_with = "bytes")]
     pub(crate) replay_bytes: usize,
     /// How long the store keeps events.
     #[serde(with = "humantime_serde")]
@@ -166,6 +169,11 @@ pub(crate) enum LogFormat {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TelemetryConfig {
     pub(crate) traces: game_realtime_otlp_adapter::Config,
+}
+
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    usize::try_from(size.as_u64()).map_err(|_| de::Error::custom("is too large"))
 }
 
 fn event_types<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventType>, D::Error> {

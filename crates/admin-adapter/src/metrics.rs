@@ -112,6 +112,11 @@ fn describe() {
         Unit::Seconds,
         "Age of the newest event when the feed brought it."
     );
+    describe_gauge!(
+        "game_realtime_clock_skew_seconds",
+        Unit::Seconds,
+        "Largest recent difference of an event's stamp from this node's clock; 0 if clocks agree."
+    );
     describe_counter!(
         "game_realtime_feed_gaps_total",
         "Times the store had lost events that this node had not seen."
@@ -253,6 +258,7 @@ fn register() {
     gauge!("game_realtime_ready").set(0.0);
     gauge!("game_realtime_store_nospace").set(0.0);
     gauge!("game_realtime_feed_lag_seconds").set(0.0);
+    gauge!("game_realtime_clock_skew_seconds").set(0.0);
     gauge!("game_realtime_store_up").set(0.0);
     let _: metrics::Histogram = histogram!("game_realtime_commit_seconds");
     let _: metrics::Histogram = histogram!("game_realtime_commit_batch_events");

@@ -7,13 +7,14 @@
 
 mod backoff;
 mod catch_up;
-mod contact;
+mod clock_skew;
 mod deliveries;
 mod follower;
 mod handle;
 mod isolation;
 mod kicked;
 mod kicks;
+mod log_end;
 mod outgoing;
 mod roster;
 mod task;
@@ -24,6 +25,7 @@ use game_realtime_domain::{Connection, ConnectionId, Cursor, Position, Route, Ti
 
 pub use handle::{DeliveryGone, DeliveryHandle};
 pub use kicks::start_kicks;
+pub(crate) use outgoing::Lineage;
 pub use outgoing::{OutgoingEvent, PacketFormat};
 pub use task::{DeliveryConfig, start, start_seeded};
 
@@ -79,6 +81,15 @@ impl Resume {
     pub fn parse(cursor: Option<&str>) -> Self {
         cursor.map_or(Self::Fresh, |cursor| cursor.parse().map_or(Self::Malformed, Self::From))
     }
+
+    /// Whether a log that ends at `end` may have given this place out.
+    fn is_within(&self, end: &Cursor) -> bool {
+        match self {
+            Self::Fresh => true,
+            Self::From(cursor) => cursor.epoch == end.epoch && cursor.position <= end.position,
+            Self::Malformed => false,
+        }
+    }
 }
 
 /// The answer to a join.
@@ -101,8 +112,7 @@ pub enum Joined {
 /// The next step of a connection that is behind.
 #[derive(Debug)]
 pub enum Advance {
-    /// It has to be handed these, in order, before it is advanced again. Possibly none, when none
-    /// of the events that were looked at concerns it.
+    /// It has to be handed these, in order, before it is advanced again. None if none were asked for.
     Hand(Vec<Arc<OutgoingEvent>>),
     /// It is live: new events come by themselves.
     Live,
@@ -113,10 +123,6 @@ pub enum Advance {
 }
 
 impl Delivery {
-    /// How many events one advance looks at, at most: it bounds the time that one connection can
-    /// take from all others.
-    const SCAN: usize = 4096;
-
     /// Starts with what the store remembers and no connections.
     #[must_use]
     pub fn new(history: History, limits: TimelineLimits, now: Timestamp) -> Self {
@@ -147,8 +153,7 @@ impl Delivery {
         let mut spans = Vec::new();
         for event in update.events {
             let before = self.timeline.head();
-            let outgoing = OutgoingEvent::new(event, self.timeline.epoch());
-            let Some(outgoing) = self.timeline.append(outgoing) else { continue };
+            let Some(outgoing) = self.timeline.append(event, now) else { continue };
             let trace = outgoing.event().trace;
             let mut span = self.traces.resume(trace, "delivery.event.deliver", SpanKind::Consumer);
             let mut delivered = 0;
@@ -212,11 +217,7 @@ impl Delivery {
             }
             Resume::From(cursor) if cursor.position > self.timeline.head() => return Joined::Ahead,
             Resume::From(cursor) => {
-                let missed = self
-                    .timeline
-                    .after(cursor.position)
-                    .filter(|event| event.event().route.concerns(&connection))
-                    .count();
+                let missed = self.timeline.missed(&connection, cursor.position).number();
                 (cursor.position, Recovery::Recovered(missed))
             }
         };
@@ -233,26 +234,16 @@ impl Delivery {
         if !self.timeline.reaches(position) {
             return Advance::Lost;
         }
-        let mut reached = position;
-        let mut concerned = Vec::new();
-        let mut exhausted = true;
-        for (looked_at, event) in self.timeline.after(position).enumerate() {
-            let concerns = event.event().route.concerns(connection);
-            if looked_at == Self::SCAN || (concerns && concerned.len() == limit) {
-                exhausted = false;
-                break;
-            }
-            if concerns {
-                concerned.push(Arc::clone(event));
-            }
-            reached = event.position();
-        }
-        if exhausted && concerned.is_empty() {
+        let mut missed = self.timeline.missed(connection, position);
+        let next: Vec<_> = missed.by_ref().take(limit).cloned().collect();
+        let more = missed.next().is_some();
+        if next.is_empty() && !more {
             self.roster.go_live(id);
             return Advance::Live;
         }
-        self.roster.fall_behind(id, reached);
-        Advance::Hand(concerned)
+        let last = next.last().map_or(position, |event| event.position());
+        self.roster.fall_behind(id, if more { last } else { self.timeline.head() });
+        Advance::Hand(next)
     }
 
     /// Forgets a connection.
@@ -312,6 +303,12 @@ impl Delivery {
     #[must_use]
     pub fn timeline(&self) -> &Timeline {
         &self.timeline
+    }
+
+    /// Whether a connection is a member.
+    #[must_use]
+    pub fn is_member(&self, id: ConnectionId) -> bool {
+        self.roster.place(id).is_some()
     }
 
     /// How a member's connection can be reached.

@@ -33,4 +33,4 @@ pub use history_builder::HistoryBuilder;
 pub use kick_queue::KickQueue;
 pub use record::{EncodedPayload, NewEvent, PositionedEvent, RecordedEvent, RequestReceipt, Scope};
 pub use retention::{ClassRetention, RetentionPolicy};
-pub use timeline::{Timeline, TimelineLimits};
+pub use timeline::{Missed, Timeline, TimelineLimits};

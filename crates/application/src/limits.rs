@@ -5,10 +5,12 @@
 
 mod admission;
 mod event_budgets;
+mod in_flight;
 mod rate;
 mod refusal;
 
 pub use admission::{Admission, Caps, ConnectionLimits, Seat};
 pub use event_budgets::{EventBudgets, EventRates};
+pub use in_flight::{InFlight, InFlightPermit};
 pub use rate::{Buckets, Rate};
 pub use refusal::Refusal;

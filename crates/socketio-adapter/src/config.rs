@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use bytesize::ByteSize;
 use game_realtime_application::limits::{Caps, ConnectionLimits, EventRates, Rate};
 use game_realtime_domain::CommandLimits;
 use ipnet::IpNet;
@@ -29,6 +30,7 @@ pub struct HttpConfig {
 #[serde(deny_unknown_fields)]
 pub struct LimitsConfig {
     /// Largest message or request body, in bytes.
+    #[serde(deserialize_with = "bytes")]
     pub payload_bytes: usize,
     /// Longest `message` of a broadcast, in characters.
     pub message_length: usize,
@@ -39,7 +41,12 @@ pub struct LimitsConfig {
     /// Events of one connection waiting for their commit; beyond it the node stops reading from
     /// the connection, and answers `rate_limited` to what comes far beyond it.
     pub inbox_events: usize,
+    /// Bytes of the events of all connections that wait for their commit, each with
+    /// 1 KiB for what is made of it; beyond it new ones are answered `rate_limited`. 0 is no limit.
+    #[serde(deserialize_with = "bytes")]
+    pub in_flight_bytes: usize,
     /// Bytes waiting to be written to one connection; beyond it the connection falls behind.
+    #[serde(deserialize_with = "bytes")]
     pub send_buffer_bytes: usize,
     /// How long a connection may take none of what waits for it before it is closed.
     #[serde(with = "humantime_serde")]
@@ -130,6 +137,11 @@ impl LimitsConfig {
             abuse_window: self.abuse_window,
         }
     }
+}
+
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    usize::try_from(size.as_u64()).map_err(|_| de::Error::custom("is too large"))
 }
 
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {

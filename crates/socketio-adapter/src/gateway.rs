@@ -11,7 +11,7 @@ use std::{
 
 use game_realtime_application::{
     DeliveryHandle, Expiry,
-    limits::{Buckets, Refusal},
+    limits::{Buckets, InFlight, Refusal},
     panics::Watchdog,
     trace::Traces,
     use_cases::{Connect, Disconnect},
@@ -48,6 +48,7 @@ pub(crate) struct Gateway {
     library: Library,
     engine_sessions: Arc<EngineSessions>,
     handshakes: Buckets<IpAddr>,
+    in_flight: Arc<InFlight>,
     turnstile: Turnstile,
     tasks: TaskTracker,
     workers: TaskTracker,
@@ -70,6 +71,7 @@ impl Gateway {
     ) -> Arc<Self> {
         let gateway = Arc::new(Self {
             handshakes: Buckets::new(limits.rates.handshakes),
+            in_flight: InFlight::new(limits.in_flight_bytes),
             turnstile: Turnstile::new(),
             use_cases,
             limits,
@@ -95,6 +97,11 @@ impl Gateway {
             Refusal::HandshakeRate.count();
         }
         taken
+    }
+
+    /// What the events in flight take of this node.
+    pub(crate) fn in_flight(&self) -> &Arc<InFlight> {
+        &self.in_flight
     }
 
     /// Where those who join go one by one.

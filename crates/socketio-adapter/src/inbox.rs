@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use game_realtime_application::limits::InFlightPermit;
 use socketioxide::handler::Value;
 use tokio::{sync::Notify, time::Instant};
 
@@ -16,6 +17,20 @@ pub(crate) struct Incoming {
     /// The client's callback, if it gave one.
     pub(crate) acknowledgement: Option<i64>,
     pub(crate) received_at: Instant,
+    /// What it takes of the node, from when it is let in until it is carried out.
+    pub(crate) permit: Option<InFlightPermit>,
+}
+
+impl Incoming {
+    /// The bytes that the client sent.
+    pub(crate) fn size(&self) -> usize {
+        match &self.data {
+            Value::Str(text, attachments) => {
+                text.len() + attachments.iter().flatten().map(bytes::Bytes::len).sum::<usize>()
+            }
+            Value::Bytes(bytes) => bytes.len(),
+        }
+    }
 }
 
 /// The events of one connection that wait for their turn.
@@ -69,7 +84,7 @@ impl Inbox {
 
     pub(crate) fn offer(&self, event: Incoming) -> Offered {
         let mut state = self.lock();
-        let size = size(&event);
+        let size = event.size();
         if state.waiting.len() >= self.limit * Self::HARD_LIMIT || state.bytes + size > Self::BYTES
         {
             return Offered::Refused(event);
@@ -87,7 +102,7 @@ impl Inbox {
     pub(crate) fn take(&self) -> Option<Taken> {
         let mut state = self.lock();
         let event = state.waiting.pop_front()?;
-        state.bytes -= size(&event);
+        state.bytes -= event.size();
         let relieved = state.congested && state.waiting.len() <= self.limit / 2;
         state.congested &= !relieved;
         Some(Taken { event, relieved })
@@ -111,14 +126,5 @@ impl Inbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn size(event: &Incoming) -> usize {
-    match &event.data {
-        Value::Str(text, attachments) => {
-            text.len() + attachments.iter().flatten().map(bytes::Bytes::len).sum::<usize>()
-        }
-        Value::Bytes(bytes) => bytes.len(),
     }
 }

@@ -41,6 +41,9 @@ const GUEST_FRAMES: PacketFormat = PacketFormat(2);
 /// The argument alone, for clients that poll: the library makes packets of it.
 const BODIES: PacketFormat = PacketFormat(3);
 
+/// What a shared frame holds besides its bytes.
+const FRAME_COUNTS: usize = 40;
+
 /// How often a polling client is tried again, if it did not poll.
 const POLLING_RETRY: Duration = Duration::from_millis(50);
 /// How long a client that was told to stay away may take to go.
@@ -276,7 +279,11 @@ impl ConnectionPush {
         if !has_room(&socket, RESERVED_BY_EVENTS) {
             return no_room(&socket);
         }
-        let body = event.packet(BODIES, |event| wire::raw(body(event)).ok());
+        let body = event.packet(BODIES, |event| {
+            let body = body(event);
+            let length = body.len();
+            (wire::raw(body).ok(), length)
+        });
         match body {
             Some(Some(body)) => {
                 let body: &RawValue = body;
@@ -295,7 +302,11 @@ impl ConnectionPush {
     ) -> PushOutcome {
         match self.take_road() {
             Ok(Road::Transport) => {
-                let frame = event.packet(self.format, |event| self.frame(event));
+                let frame = event.packet(self.format, |event| {
+                    let frame = self.frame(event);
+                    let held = frame.len() + FRAME_COUNTS;
+                    (frame, held)
+                });
                 match (frame, self.engine.transport()) {
                     (Some(frame), Some(transport)) => hand(transport, self.gate, frame),
                     (None, _) | (_, None) => PushOutcome::Gone,
@@ -396,5 +407,5 @@ fn farewell(told: bool) -> Duration {
 
 /// The one argument of a domain event.
 fn body(event: &OutgoingEvent) -> String {
-    event_body(&event.event().event, event.cursor())
+    event_body(&event.event().event, &event.cursor())
 }

@@ -150,13 +150,18 @@ impl Session {
     }
 
     /// Takes an event from the client.
-    fn receive(self: &Arc<Self>, event: Incoming) {
+    fn receive(self: &Arc<Self>, mut event: Incoming) {
         if self.push.closing().is_some() {
             // It is on its way out; what it still says is not heard.
             return;
         }
         if !self.seat.take() {
             self.refuse(&event, Refusal::ConnectionRate);
+            return;
+        }
+        event.permit = self.gateway.in_flight().take(event.size());
+        if event.permit.is_none() {
+            self.refuse(&event, Refusal::InFlight);
             return;
         }
         match self.inbox.offer(event) {
@@ -189,7 +194,8 @@ impl Session {
     fn refuse(self: &Arc<Self>, event: &Incoming, refusal: Refusal) {
         refusal.count();
         count_event("unknown", ErrorCode::RateLimited.as_str());
-        if self.note_refusal() {
+        // What others take of the node is no fault of this client.
+        if refusal != Refusal::InFlight && self.note_refusal() {
             return;
         }
         let answer = Answer::Failed(Failure::of(ErrorCode::RateLimited));
@@ -381,7 +387,8 @@ impl MessageHandler<socketioxide::adapter::LocalAdapter, Inbound> for Inbound {
             return;
         }
         debug!(connection.id = %self.0.connection.id, "event received");
-        let incoming = Incoming { data, acknowledgement, received_at: Instant::now() };
+        let incoming =
+            Incoming { data, acknowledgement, received_at: Instant::now(), permit: None };
         let received = caught_now(|| {
             panic_point("receive");
             self.0.receive(incoming);

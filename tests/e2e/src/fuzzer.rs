@@ -46,7 +46,11 @@ pub struct Fuzzed {
 pub async fn fuzz(seed: u64, inputs: usize) -> Fuzzed {
     let etcd = Etcd::start().await;
     let store = Store::Etcd { endpoint: etcd.endpoint(), prefix: PREFIX.to_owned() };
-    let mut server = Server::start(&Settings::new(&store).with_default_limits()).await;
+    // The stock clients buy far more than players do.
+    let settings = Settings::new(&store)
+        .with_default_limits()
+        .with_toml("limits.rates.buy_good.per_second", "100");
+    let mut server = Server::start(&settings).await;
     let options = TrafficOptions { users: 2, guests: 2, ..TrafficOptions::default() };
     let traffic = Traffic::start(&[server.url()], options).await;
     traffic.await_flow().await;

@@ -92,7 +92,7 @@ async fn a_node_whose_store_never_answered_ends_in_time() {
 #[tokio::test]
 async fn fifty_clients_that_do_not_read_do_not_delay_the_exit() {
     const STALLED: usize = 50;
-    let settings = Settings::new(&Store::Memory).with_toml("limits.send_buffer_bytes", "65536");
+    let settings = Settings::new(&Store::Memory).with("limits.send_buffer_bytes", "64KiB");
     let mut server = Server::start(&settings).await;
     let mut stalled = Vec::new();
     for _ in 0..STALLED {

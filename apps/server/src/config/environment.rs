@@ -56,7 +56,7 @@ pub(super) fn overlay(
 /// The value that `text` stands for: itself where text is due, otherwise what TOML makes of it.
 fn parse(kind: Kind, text: String) -> Option<Value> {
     match kind {
-        Kind::Text => Some(Value::from(text)),
+        Kind::Text | Kind::Size => Some(Value::from(text)),
         Kind::Integer | Kind::Number | Kind::Boolean | Kind::List => {
             let mut values = toml::read(&format!("value = {text}")).ok()?;
             // More than one: the text went on with another line.

@@ -85,6 +85,7 @@ const VALUES: BrokenText = Broken::text(
         "/core/game",
         "etcd",
         "true",
+        "64KiB",
     ],
     &[
         "-",

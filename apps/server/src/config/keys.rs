@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use figment::value::{Dict, Num, Value};
 
+use super::size;
+
 /// Keys that have no default. All take text, and none may be empty.
 const OPTIONAL: [&str; 11] = [
     "admin.api_token",
@@ -27,6 +29,8 @@ const SECRET: [&str; 3] = ["admin.api_token", "auth.jwt.secret", "etcd.password"
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
+    /// A number of bytes, with its unit.
+    Size,
     Integer,
     /// With a point or without.
     Number,
@@ -36,6 +40,13 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The kind of a default; sections have none.
+    fn of_default(value: &Value) -> Option<Self> {
+        match value.as_str().map(size::parse) {
+            Some(Ok(_)) => Some(Self::Size),
+            Some(Err(_)) | None => Self::of(value),
+        }
+    }
+
     fn of(value: &Value) -> Option<Self> {
         match value {
             Value::String(..) | Value::Char(..) => Some(Self::Text),
@@ -49,16 +60,27 @@ impl Kind {
         }
     }
 
-    /// Whether `value` is of this kind.
-    pub(super) fn fits(self, value: &Value) -> bool {
+    /// What is wrong with `value`, if it is not of this kind.
+    pub(super) fn problem(self, value: &Value) -> Option<String> {
         let kind = Self::of(value);
-        kind == Some(self) || (self == Self::Number && kind == Some(Self::Integer))
+        let fits = match self {
+            Self::Size => match value.as_str() {
+                Some(text) => {
+                    return size::parse(text).err().map(|problem| format!("{text:?} {problem}"));
+                }
+                None => false,
+            },
+            Self::Number => matches!(kind, Some(Self::Number | Self::Integer)),
+            Self::Text | Self::Integer | Self::Boolean | Self::List => kind == Some(self),
+        };
+        (!fits).then(|| self.expectation().to_owned())
     }
 
-    /// What to tell who wrote another kind.
+    /// What to tell the author of a value of another kind.
     pub(super) const fn expectation(self) -> &'static str {
         match self {
             Self::Text => "must be a string, in quotes",
+            Self::Size => r#"must be a size in quotes, with a binary unit, such as "512MiB""#,
             Self::Integer => "must be an integer",
             Self::Number => "must be a number",
             Self::Boolean => "must be true or false",
@@ -83,7 +105,7 @@ impl Keys {
     fn collect(&mut self, section: &str, values: &Dict) {
         for (name, value) in values {
             let key = join(section, name);
-            match (value, Kind::of(value)) {
+            match (value, Kind::of_default(value)) {
                 (Value::Dict(_, values), _) => self.collect(&key, values),
                 (_, Some(kind)) => {
                     self.kinds.insert(key, kind);

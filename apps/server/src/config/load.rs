@@ -126,6 +126,7 @@ mod tests {
     use humantime_serde::re::humantime;
 
     use super::*;
+    use crate::config::size;
 
     /// Faults with these variables and a secret, one a line.
     fn faults(variables: &[(&str, &str)]) -> Vec<String> {
@@ -154,11 +155,15 @@ mod tests {
     }
 
     /// Where 0 means that there is no limit.
-    const MAY_BE_ZERO: [&str; 10] = [
+    const MAY_BE_ZERO: [&str; 14] = [
+        "embedded.space_budget",
+        "etcd.compaction_interval",
+        "etcd.space_budget",
         "limits.abuse_refusals",
         "limits.connections_per_ip",
         "limits.connections_per_node",
         "limits.connections_per_user",
+        "limits.in_flight_bytes",
         "limits.rates.broadcast.per_second",
         "limits.rates.buy_good.per_second",
         "limits.rates.connection.per_second",
@@ -175,6 +180,7 @@ mod tests {
             let zero = match value.as_str().map(humantime::parse_duration) {
                 Some(Ok(_)) => "0s",
                 None if value.to_i128().is_some() && !key.ends_with(".port") => "0",
+                Some(Err(_)) if value.as_str().is_some_and(|text| size::parse(text).is_ok()) => "0",
                 Some(Err(_)) | None => continue,
             };
             let variable = environment::variable(key);
@@ -229,6 +235,25 @@ mod tests {
             ("AUTH__TRUSTED_HEADER__PROXIES", r#"["x"]"#, "auth.trusted_header.proxies: \"x\" is"),
             ("HTTP__TRUSTED_PROXIES", r#"["x"]"#, "http.trusted_proxies: \"x\" is not a CIDR"),
             ("LIMITS__ABUSE_WINDOW", "0s", "limits.abuse_window: must be at least"),
+            (
+                "LIMITS__PAYLOAD_BYTES",
+                "65536",
+                r#"limits.payload_bytes: "65536" has no unit: add KiB, "#,
+            ),
+            (
+                "LIMITS__PAYLOAD_BYTES",
+                "64KB",
+                r#"limits.payload_bytes: "64KB" has a decimal unit: use KiB"#,
+            ),
+            (
+                "LIMITS__IN_FLIGHT_BYTES",
+                "100KiB",
+                "limits.in_flight_bytes: must be at least twice limits.payload_bytes",
+            ),
+            ("EVENTS__REPLAY_BYTES", "-1MiB", r#"events.replay_bytes: "-1MiB" is not a size"#),
+            ("ETCD__SPACE_BUDGET", "", r#"etcd.space_budget: "" is not a size"#),
+            ("EMBEDDED__SPACE_BUDGET", "9e9B", r#"embedded.space_budget: "9e9B" is not a size"#),
+            ("EVENTS__REPLAY_BYTES", "99999999TiB", r#"events.replay_bytes: "99999999TiB" is too"#),
             (
                 "LIMITS__RATES__CONNECTION__BURST",
                 "0",

@@ -96,8 +96,8 @@ impl Settings {
         let Some(kind) = keys.kind(key) else {
             return Some(fault(key, "unknown key", source));
         };
-        if !kind.fits(value) {
-            return Some(fault(key, kind.expectation(), source));
+        if let Some(problem) = kind.problem(value) {
+            return Some(fault(key, &problem, source));
         }
         // An empty variable often means that somebody forgot to fill it.
         if Keys::is_optional(key) && value.as_str() == Some("") {

@@ -103,19 +103,28 @@ fn durations(config: &Config, checks: &mut Checks<'_>) {
 fn sizes(config: &Config, checks: &mut Checks<'_>) {
     let Config { events, limits, telemetry, .. } = config;
     for (key, size) in [
-        ("events.replay_bytes", events.replay_bytes),
         ("events.replay_events", events.replay_events),
-        ("limits.payload_bytes", limits.payload_bytes),
         ("limits.message_length", limits.message_length),
         ("limits.text_length", limits.text_length),
         ("limits.good_id_length", limits.good_id_length),
         ("limits.inbox_events", limits.inbox_events),
-        ("limits.send_buffer_bytes", limits.send_buffer_bytes),
         ("telemetry.traces.queue_spans", telemetry.traces.queue_spans),
         ("telemetry.traces.batch_spans", telemetry.traces.batch_spans),
     ] {
         checks.require(key, size > 0, "must be at least 1");
     }
+    for (key, size) in [
+        ("events.replay_bytes", events.replay_bytes),
+        ("limits.payload_bytes", limits.payload_bytes),
+        ("limits.send_buffer_bytes", limits.send_buffer_bytes),
+    ] {
+        checks.require(key, size > 0, "must be at least 1B");
+    }
+    checks.require(
+        "limits.in_flight_bytes",
+        limits.in_flight_bytes == 0 || limits.in_flight_bytes / 2 >= limits.payload_bytes,
+        "must be at least twice limits.payload_bytes, or \"0\" for no limit",
+    );
     let RatesConfig { connection, broadcast, send_message, buy_good, handshakes } = limits.rates;
     for (key, rate) in [
         ("limits.rates.connection.burst", connection),

@@ -12,6 +12,7 @@ admin.host = "127.0.0.1"
 admin.port = 9090
 store.backend = "embedded"
 embedded.path = "data/game-realtime.redb"
+embedded.space_budget = "1GiB"
 etcd.endpoints = ["http://localhost:2379"]
 etcd.dial_timeout = "5s"
 etcd.request_timeout = "3s"
@@ -20,6 +21,8 @@ etcd.password = "[redacted]"
 etcd.prefix = "/core/game/v1"
 etcd.lease_ttl = "10s"
 etcd.isolation_grace = "60s"
+etcd.space_budget = "1GiB"
+etcd.compaction_interval = "30s"
 auth.mode = "jwt"
 auth.jwt.algorithm = "HS256"
 auth.trusted_header.name = "X-User-ID"
@@ -27,9 +30,14 @@ auth.trusted_header.proxies = []
 namespaces.private.allow = ["core.game.state.broadcast", "core.game.state.send_message", "core.game.state.buy_good"]
 namespaces.guest.allow = ["core.game.state.broadcast", "core.game.state.send_message"]
 events.replay_window = "10m"
-events.retention = "24h"
-events.idempotency_window = "24h"
-limits.payload_bytes = 65536
+events.replay_bytes = "256MiB"
+events.retention = "1h"
+events.idempotency_window = "1h"
+events.purchases.retention = "7d"
+events.purchases.idempotency_window = "24h"
+limits.payload_bytes = "64KiB"
+limits.send_buffer_bytes = "1MiB"
+limits.in_flight_bytes = "256MiB"
 shutdown.grace = "5s"
 log.level = "info"
 log.format = "json"
@@ -159,6 +167,8 @@ fn every_fault_of_every_place_is_one_line_with_its_key_and_its_place() {
         tls = "yes"
         [limits]
         inbox_events = 1.5
+        payload_bytes = 65536
+        send_buffer_bytes = "1MB"
     "#;
     let variables = [
         ("GAME_REALTIME__ADMIN__PORT", "many"),
@@ -180,6 +190,8 @@ fn every_fault_of_every_place_is_one_line_with_its_key_and_its_place() {
             "http.port: unknown key (file FILE)",
             "http.prot: unknown key (file FILE)",
             "limits.inbox_events: must be an integer (file FILE)",
+            r#"limits.payload_bytes: must be a size in quotes, with a binary unit, such as "512MiB" (file FILE)"#,
+            r#"limits.send_buffer_bytes: "1MB" has a decimal unit: use MiB (file FILE)"#,
             "log.colour: unknown key (environment variable GAME_REALTIME__LOG__COLOUR)",
             "nonsense: unknown key (file FILE)",
             "unknown.deep.key: unknown key (file FILE)",

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use game_realtime_domain::{Connection, ConnectionId};
 use tokio::{
     sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 
-use super::{Advance, Joined, Resume, contact::Contact, deliveries::Deliveries};
+use super::{Advance, Joined, Resume, deliveries::Deliveries, log_end::LogEnd};
 use crate::ports::{ClientPush, CloseReason};
 
 /// How often a join whose cursor is ahead asks again.
@@ -46,7 +46,8 @@ pub(super) enum Command {
 #[derive(Clone)]
 pub struct DeliveryHandle {
     commands: mpsc::Sender<Command>,
-    last_contact: watch::Receiver<Option<Contact>>,
+    last_contact: watch::Receiver<Option<Instant>>,
+    log_end: LogEnd,
     ahead_timeout: Duration,
     catching_up: Arc<Semaphore>,
     deliveries: Deliveries,
@@ -56,13 +57,15 @@ impl DeliveryHandle {
     /// One for a task that obeys `commands`; at most `catching_up` connections catch up at a time.
     pub(super) fn new(
         commands: mpsc::Sender<Command>,
-        last_contact: watch::Receiver<Option<Contact>>,
+        last_contact: watch::Receiver<Option<Instant>>,
+        log_end: LogEnd,
         ahead_timeout: Duration,
         catching_up: usize,
     ) -> Self {
         Self {
             commands,
             last_contact,
+            log_end,
             ahead_timeout,
             catching_up: Arc::new(Semaphore::new(catching_up)),
             deliveries: Deliveries::new(),
@@ -72,7 +75,9 @@ impl DeliveryHandle {
     /// Makes a connection a member; it gets nothing before [`start`](Self::start). Waits until the
     /// node has seen its history.
     ///
-    /// [`Joined::Ahead`] means that this node cannot tell for now: the feed is behind or silent.
+    /// A cursor that is ahead of the node is held against the store's log, once. A position that the log
+    /// has not reached was never given out: [`Recovery::Gap`](super::Recovery::Gap). Otherwise the node is
+    /// behind and has `ahead_timeout` to catch up; then the answer is [`Joined::Ahead`].
     ///
     /// # Errors
     /// [`DeliveryGone`] when the node is going down.
@@ -82,9 +87,9 @@ impl DeliveryHandle {
         push: &Arc<dyn ClientPush>,
         resume: Resume,
     ) -> Result<Joined, DeliveryGone> {
-        let begun = Instant::now();
-        let deadline = begun + self.ahead_timeout;
+        let deadline = Instant::now() + self.ahead_timeout;
         let mut resume = resume;
+        let mut compared = false;
         loop {
             let (answer, joined) = oneshot::channel();
             self.send(Command::Join {
@@ -96,9 +101,15 @@ impl DeliveryHandle {
             .await?;
             match joined.await.map_err(|_| DeliveryGone)? {
                 joined @ (Joined::At { .. } | Joined::Kicked) => return Ok(joined),
+                Joined::Ahead if !compared => {
+                    compared = true;
+                    // Without an answer the feed may still come to it.
+                    let end = timeout_at(deadline, self.log_end.read()).await.ok().flatten();
+                    if end.is_some_and(|end| !resume.is_within(&end)) {
+                        resume = Resume::Malformed;
+                    }
+                }
                 Joined::Ahead if Instant::now() < deadline => tokio::time::sleep(AHEAD_RETRY).await,
-                // The store never gave that cursor out.
-                Joined::Ahead if self.has_caught_up(begun) => resume = Resume::Malformed,
                 Joined::Ahead => return Ok(Joined::Ahead),
             }
         }
@@ -144,11 +155,7 @@ impl DeliveryHandle {
     /// How long ago the feed was last known to be current; `None` before it ever was.
     #[must_use]
     pub fn feed_age(&self) -> Option<Duration> {
-        self.last_contact.borrow().map(|contact| contact.at.elapsed())
-    }
-
-    fn has_caught_up(&self, since: Instant) -> bool {
-        self.last_contact.borrow().is_some_and(|contact| contact.has_caught_up(since))
+        self.last_contact.borrow().map(|contact| contact.elapsed())
     }
 
     pub(super) fn deliveries(&self) -> &Deliveries {

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tracing::warn;
 
-use super::{DeliveryHandle, contact::Contact};
+use super::DeliveryHandle;
 use crate::ports::CloseReason;
 
 /// Closes every connection once the feed has been silent for `grace`. Runs until the delivery task
 /// is gone.
 pub(super) async fn run(
     handle: DeliveryHandle,
-    mut contact: watch::Receiver<Option<Contact>>,
+    mut contact: watch::Receiver<Option<Instant>>,
     grace: Duration,
 ) {
     // Before the first contact nobody is connected.

@@ -2,27 +2,28 @@
 
 use std::{sync::Arc, time::Duration};
 
-use game_realtime_domain::ConnectionId;
+use game_realtime_domain::{ConnectionId, Timestamp};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::debug;
+use tracing::{debug, info, warn};
 
 use super::{
     Advance, Behind, Delivery,
     backoff::Backoff,
     catch_up,
-    contact::{Contact, LATE, News},
+    clock_skew::{Change, ClockSkew},
     follower::{self, Followed},
     handle::{Command, DeliveryHandle},
     isolation,
+    log_end::{self, LogEnd},
 };
 use crate::{
     TimelineLimits,
     panics::{Watchdog, caught, panic_point},
-    ports::{ClientPush, Clock, CloseReason, EventFeed},
+    ports::{ClientPush, Clock, CloseReason, EventFeed, FeedUpdate},
     trace::Traces,
 };
 
@@ -73,8 +74,17 @@ pub fn start_seeded(
 ) -> DeliveryHandle {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (contact, last_contact) = watch::channel(None);
-    let handle =
-        DeliveryHandle::new(commands, last_contact.clone(), config.ahead_timeout, CATCHING_UP);
+    let (log_end, questions) = LogEnd::new();
+    let handle = DeliveryHandle::new(
+        commands,
+        last_contact.clone(),
+        log_end,
+        config.ahead_timeout,
+        CATCHING_UP,
+    );
+    let answers = log_end::run(Arc::clone(&feed), questions);
+    let answers = stop.clone().run_until_cancelled_owned(answers);
+    tracker.spawn(watchdog.clone().watch("end of the log", answers));
     let task = Task {
         feed,
         clock,
@@ -101,7 +111,7 @@ struct Task {
     config: DeliveryConfig,
     traces: Traces,
     seed: u64,
-    contact: watch::Sender<Option<Contact>>,
+    contact: watch::Sender<Option<Instant>>,
     tracker: TaskTracker,
     handle: DeliveryHandle,
 }
@@ -112,7 +122,7 @@ impl Task {
         let history = follower::first_history(&self.feed, &self.config, &mut backoff).await;
         let mut delivery = Delivery::new(history, self.config.timeline, self.clock.now())
             .traced(self.traces.clone());
-        self.note(News::History);
+        self.note_contact();
         let (updates, mut followed) = mpsc::channel(UPDATES);
         let follower = follower::run(
             Arc::clone(&self.feed),
@@ -122,20 +132,21 @@ impl Task {
             delivery.head(),
             updates,
         );
+        let mut skew = ClockSkew::new(Instant::now());
         let follow = async {
             // By turns one or the other goes first: neither can starve the other, and what
             // happens follows from what arrived, not from a random choice.
             loop {
                 tokio::select! {
                     biased;
-                    Some(message) = followed.recv() => self.follow(&mut delivery, message),
+                    Some(message) = followed.recv() => self.follow(&mut delivery, &mut skew, message),
                     Some(command) = inbox.recv() => self.obey(&mut delivery, command),
                     else => break,
                 }
                 tokio::select! {
                     biased;
                     Some(command) = inbox.recv() => self.obey(&mut delivery, command),
-                    Some(message) = followed.recv() => self.follow(&mut delivery, message),
+                    Some(message) = followed.recv() => self.follow(&mut delivery, &mut skew, message),
                     else => break,
                 }
             }
@@ -143,22 +154,16 @@ impl Task {
         tokio::join!(follower, follow);
     }
 
-    fn follow(&self, delivery: &mut Delivery, message: Followed) {
+    fn follow(&self, delivery: &mut Delivery, skew: &mut ClockSkew, message: Followed) {
         match message {
             Followed::Update(update) => {
                 if !update.events.is_empty() {
                     panic_point("delivery");
                 }
                 let now = self.clock.now();
-                let age = update.events.last().map(|newest| {
-                    let age = now.as_millis().saturating_sub(newest.event.created_at.as_millis());
-                    Duration::from_millis(age)
-                });
-                if let Some(age) = age {
-                    metrics::gauge!("game_realtime_feed_lag_seconds").set(age.as_secs_f64());
-                }
-                let late = age.is_some_and(|age| age > LATE);
-                self.note(if late { News::Late } else { News::Current });
+                Self::compare_clocks(skew, &update, now);
+                Self::show_lag(delivery, skew, &update, now);
+                self.note_contact();
                 for Behind { id, push } in delivery.publish(update, now) {
                     debug!(connection.id = %id, "connection fell behind");
                     metrics::counter!("game_realtime_fell_behind_total").increment(1);
@@ -166,7 +171,8 @@ impl Task {
                 }
             }
             Followed::Restart(history) => {
-                self.note(News::History);
+                self.note_contact();
+                skew.interrupted(Instant::now());
                 delivery.restart(history, self.clock.now());
             }
         }
@@ -185,9 +191,35 @@ impl Task {
         });
     }
 
-    fn note(&self, news: News) {
-        let before = *self.contact.borrow();
-        self.contact.send_replace(Some(Contact::after(before, news, Instant::now())));
+    fn compare_clocks(skew: &mut ClockSkew, update: &FeedUpdate, now: Timestamp) {
+        let stamps = update.events.iter().map(|event| event.event.created_at);
+        match skew.compare(stamps, now, Instant::now()) {
+            Some(Change::Began { milliseconds }) => warn!(
+                skew_ms = milliseconds,
+                "clocks disagree: an event's stamp is that far from this node's clock; check the time \
+                 synchronisation of all nodes"
+            ),
+            Some(Change::Ended) => info!("clocks agree again"),
+            None => {}
+        }
+        metrics::gauge!("game_realtime_clock_skew_seconds").set(as_seconds(skew.milliseconds()));
+    }
+
+    /// Shows how old the newest event is. While clocks disagree, only events of this node's own
+    /// connections tell: theirs are stamps of its own clock.
+    fn show_lag(delivery: &Delivery, skew: &ClockSkew, update: &FeedUpdate, now: Timestamp) {
+        let mut newest = update.events.iter().rev().map(|event| &event.event);
+        let agree = skew.milliseconds() == 0;
+        let newest = newest.find(|event| agree || delivery.is_member(event.sender.connection_id));
+        if let Some(newest) = newest {
+            let age = now.as_millis().saturating_sub(newest.created_at.as_millis());
+            let age = Duration::from_millis(age);
+            metrics::gauge!("game_realtime_feed_lag_seconds").set(age.as_secs_f64());
+        }
+    }
+
+    fn note_contact(&self) {
+        self.contact.send_replace(Some(Instant::now()));
     }
 
     fn obey(&self, delivery: &mut Delivery, command: Command) {
@@ -220,6 +252,12 @@ impl Task {
             }
         }
     }
+}
+
+/// Milliseconds as a metric's value.
+#[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
+fn as_seconds(milliseconds: i64) -> f64 {
+    milliseconds as f64 / 1000.0
 }
 
 /// A count as a metric's value; above 2^53 it is rounded.

@@ -9,6 +9,8 @@ pub enum Refusal {
     UserRate,
     /// Too many events of one connection wait for their commit.
     Inbox,
+    /// Too many bytes of all connections of this node wait for their commit.
+    InFlight,
     /// Too many handshakes from one address.
     HandshakeRate,
     /// Too many connections of one user.
@@ -23,10 +25,11 @@ pub enum Refusal {
 
 impl Refusal {
     /// All there are.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ConnectionRate,
         Self::UserRate,
         Self::Inbox,
+        Self::InFlight,
         Self::HandshakeRate,
         Self::UserConnections,
         Self::AddressConnections,
@@ -41,6 +44,7 @@ impl Refusal {
             Self::ConnectionRate => "connection_rate",
             Self::UserRate => "user_rate",
             Self::Inbox => "inbox",
+            Self::InFlight => "in_flight",
             Self::HandshakeRate => "handshake_rate",
             Self::UserConnections => "user_connections",
             Self::AddressConnections => "ip_connections",

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::random::Random;
 
-/// A clock that somebody sets forward and back.
+/// A clock that may be wrong, and that somebody sets forward and back.
 pub(crate) struct JumpingClock {
     started: Instant,
     at_start: AtomicU64,
@@ -19,10 +19,12 @@ impl JumpingClock {
     /// In the middle of the range that jumps can reach.
     const START: u64 = 1_800_000_000_000;
     /// The furthest jump.
-    const FAR: u64 = 2 * 3600 * 1000;
+    pub(crate) const FAR: u64 = 2 * 3600 * 1000;
 
-    pub(crate) fn new(started: Instant) -> Self {
-        Self { started, at_start: AtomicU64::new(Self::START) }
+    /// A clock that is up to `skew` milliseconds off, for good if nobody sets it.
+    pub(crate) fn new(started: Instant, skew: u64, random: &Random) -> Self {
+        let at_start = random.within(Self::START - skew..=Self::START + skew);
+        Self { started, at_start: AtomicU64::new(at_start) }
     }
 
     pub(crate) fn jump(&self, random: &Random) {

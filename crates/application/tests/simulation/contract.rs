@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use game_realtime_application::ports::{StoreError, StoreHealth};
-use game_realtime_contract::Stores;
+use game_realtime_contract::{Stores, WallClock};
 use game_realtime_domain::NodeId;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ async fn stores() -> Stores {
     tokio::spawn(Arc::clone(&link).run_keeper());
     Stores {
         events: Arc::clone(&link) as _,
-        feed: Arc::new(Feed(Arc::clone(&link))),
+        feed: Arc::new(Feed { link: Arc::clone(&link), clock: Arc::new(WallClock) }),
         health: Arc::new(Healthy),
         kicks: Arc::clone(&link) as _,
         connections: link,

@@ -39,7 +39,7 @@ use tally::Tally;
 const SCHEDULES: u64 = 1000;
 
 /// What has to happen in a hundred schedules, at least: a simulation of nothing proves nothing.
-const HAPPENS: [(&str, u64); 28] = [
+const HAPPENS: [(&str, u64); 31] = [
     ("events committed", 8000),
     ("events received", 15_000),
     ("events to replay", 5000),
@@ -62,6 +62,9 @@ const HAPPENS: [(&str, u64); 28] = [
     ("nodes drained", 50),
     ("clocks set", 100),
     ("histories pruned", 40),
+    ("histories pruned while they are read", 3),
+    ("records that cannot be read", 50),
+    ("repeats in flight", 1000),
     ("events lost for a node", 1),
     ("pushes refused by a full buffer", 2000),
     ("slow_consumer", 5),

@@ -56,10 +56,11 @@ impl Node {
     pub(crate) fn start(world: &Arc<World>) -> Arc<Self> {
         let id = NodeId(Uuid::from_u64_pair(world.random.next(), world.random.next()));
         let link = Link::new(world, id);
-        let clock = Arc::new(JumpingClock::new(world.started));
+        let clock = Arc::new(JumpingClock::new(world.started, world.plan.skew, &world.random));
         let ids = Arc::new(RandomIds(world.random.fork()));
         let stop = CancellationToken::new();
-        let feed: Arc<dyn EventFeed> = Arc::new(Feed(Arc::clone(&link)));
+        let feed: Arc<dyn EventFeed> =
+            Arc::new(Feed { link: Arc::clone(&link), clock: Arc::clone(&clock) as _ });
         let delivery = start_delivery_seeded(
             feed,
             Arc::clone(&clock) as _,

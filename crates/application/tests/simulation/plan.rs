@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use game_realtime_application::TimelineLimits;
 
-use crate::random::Random;
+use crate::{clock::JumpingClock, random::Random};
 
 /// Drawn once per schedule, so that schedules differ in kind and not only in detail.
 pub(crate) struct Plan {
@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) peace: u64,
     /// How many requests to the store get lost, or their answers, in percent each.
     pub(crate) loss: u64,
+    /// How far the clocks of nodes are off, at most, in milliseconds.
+    pub(crate) skew: u64,
     /// Whether the store lets go of old events.
     pub(crate) prunes: bool,
     /// Whether a node forgets what it could still need: then gaps are honest at any time.
@@ -49,6 +51,7 @@ impl Plan {
             pause: *random.pick(&[20, 100, 300, 2000]),
             peace: *random.pick(&[500, 1500, 4000]),
             loss: *random.pick(&[0, 0, 1, 5]),
+            skew: *random.pick(&[0, 100, 10_000, JumpingClock::FAR]),
             prunes: random.chance(50),
             forgetful,
             timeline,

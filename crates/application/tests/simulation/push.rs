@@ -130,7 +130,7 @@ impl ClientPush for Push {
         state.buffer.push_back(Arrived {
             position: event.position(),
             id: event.event().event.id,
-            cursor: event.cursor().to_owned(),
+            cursor: event.cursor(),
         });
         state.queued += 1;
         PushOutcome::Taken

@@ -11,13 +11,14 @@ use std::{
 };
 
 use game_realtime_application::{
-    NewEvent, PositionedEvent, Scope,
+    EncodedPayload, NewEvent, PositionedEvent, Scope,
     ports::{AppendError, Appended, StoreError},
 };
 use game_realtime_domain::{
-    Connection, ConnectionId, Cursor, Epoch, NodeId, Position, Recipient, RequestId, UserId,
+    Connection, ConnectionId, Cursor, Epoch, Event, EventId, EventType, Namespace, NodeId,
+    Position, Recipient, RequestId, Route, Sender, Timestamp, UserId,
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub(crate) use feed::Feed;
@@ -30,7 +31,6 @@ pub(crate) fn unavailable() -> StoreError {
 }
 
 pub(crate) struct Store {
-    started: Instant,
     state: Mutex<State>,
     /// Something was committed, or a link changed.
     pub(crate) changed: Notify,
@@ -51,7 +51,7 @@ pub(crate) struct State {
 }
 
 impl Store {
-    pub(crate) fn new(started: Instant) -> Self {
+    pub(crate) fn new() -> Self {
         let state = State {
             epoch: Epoch::parse("simulated").unwrap(),
             revision: 0,
@@ -61,7 +61,7 @@ impl Store {
             registry: BTreeMap::new(),
             orders: Vec::new(),
         };
-        Self { started, state: Mutex::new(state), changed: Notify::new() }
+        Self { state: Mutex::new(state), changed: Notify::new() }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -77,8 +77,7 @@ impl Store {
     pub(crate) fn transaction(&self) -> Transaction<'_> {
         let mut state = self.state();
         state.revision += 1;
-        let at = self.started.elapsed();
-        Transaction { store: self, state, index: 0, at }
+        Transaction { store: self, state, index: 0 }
     }
 }
 
@@ -103,7 +102,6 @@ pub(crate) struct Transaction<'a> {
     store: &'a Store,
     state: MutexGuard<'a, State>,
     index: u32,
-    at: std::time::Duration,
 }
 
 impl Transaction<'_> {
@@ -133,7 +131,7 @@ impl Transaction<'_> {
                 if let (Some(key), Some(receipt)) = (key, receipt) {
                     state.receipts.insert(key, (receipt.fingerprint, index));
                 }
-                state.log.push(Entry::new(event, new.receipt.clone(), self.at));
+                state.log.push(Entry::new(event, new.receipt.clone()));
                 (index, false)
             }
         };
@@ -145,6 +143,27 @@ impl Transaction<'_> {
             duplicate,
             recipient_connections,
         })
+    }
+
+    /// Appends what no node of this version can read.
+    pub(crate) fn append_unreadable(&mut self, id: Uuid) {
+        self.index += 1;
+        let event = PositionedEvent {
+            position: Position::new(self.state.revision, self.index),
+            event: Event {
+                id: EventId(id),
+                namespace: Namespace::Private,
+                sender: Sender::SYSTEM,
+                created_at: Timestamp::from_millis(0),
+                payload: EncodedPayload {
+                    event_type: EventType::Broadcast,
+                    json: format!("unreadable {id}").into(),
+                },
+            },
+            route: Route::Namespace(Namespace::Private),
+            trace: None,
+        };
+        self.state.log.push(Entry::unreadable(event));
     }
 
     /// Orders that connections be ended. Returns how many there are.

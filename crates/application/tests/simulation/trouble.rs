@@ -5,6 +5,7 @@ use std::sync::Arc;
 use game_realtime_application::ports::KickOrders;
 use game_realtime_domain::Recipient;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use crate::{
     client::user,
@@ -24,7 +25,7 @@ pub(crate) async fn run(world: &Arc<World>) {
         }
         let node = Arc::clone(random.pick(&nodes));
         let world = Arc::clone(world);
-        match random.below(11) {
+        match random.below(12) {
             0 => {
                 world.tally.count("nodes died");
                 node.crash();
@@ -68,6 +69,12 @@ pub(crate) async fn run(world: &Arc<World>) {
                 note!(world, "{pruned} events are let go of");
             }
             9 => {
+                world.tally.count("records that cannot be read");
+                note!(world, "a record comes that nobody can read");
+                let id = Uuid::from_u64_pair(random.next(), random.next());
+                world.store.transaction().append_unreadable(id);
+            }
+            10 => {
                 let target = match world.validator.some_connection(&random) {
                     Some(id) if random.chance(30) => Recipient::Connection(id),
                     Some(_) | None => Recipient::User(user(random.below(world.plan.users))),

@@ -82,9 +82,7 @@ impl Validator {
                 let Resume::From(own) = Resume::parse(Some(text)) else {
                     return world.violated(format!("{name}: {text} is not read as a cursor"));
                 };
-                // By a clock that was set a node may take late news for new.
-                let deceived = world.tally.of("clocks set") > 0;
-                let excused = world.plan.forgetful || own.position < state.floor() || deceived;
+                let excused = world.plan.forgetful || own.position < state.floor();
                 (!excused).then(|| format!("a gap after {text}, but nothing was missing"))
             }
             (Resumed::Fresh | Resumed::Nonsense(_) | Resumed::Genuine(_), other) => {

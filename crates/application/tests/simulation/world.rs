@@ -41,7 +41,7 @@ impl World {
             random,
             trace: Trace::new(started, keep_trace),
             tally: Tally::default(),
-            store: Store::new(started),
+            store: Store::new(),
             validator: Validator::default(),
             nodes: Mutex::default(),
             violations: Mutex::default(),

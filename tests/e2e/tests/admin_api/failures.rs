@@ -143,8 +143,7 @@ async fn what_is_forbidden_unknown_or_not_json_is_said_to_be_that() {
 #[tokio::test]
 async fn a_body_has_bounds_of_size_and_time() {
     let node =
-        ApiNode::start(Settings::new(&Store::Memory).with_toml("limits.payload_bytes", "2000"))
-            .await;
+        ApiNode::start(Settings::new(&Store::Memory).with("limits.payload_bytes", "2000B")).await;
     let message = |length: usize| json!({"message": "x".repeat(length)}).to_string();
     for (body, status) in [
         (message(1900), 200),

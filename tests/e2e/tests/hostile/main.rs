@@ -7,6 +7,7 @@ mod caps;
 mod descriptors;
 mod fuzz;
 mod honest;
+mod in_flight;
 mod packets;
 mod rates;
 mod requests;

@@ -24,7 +24,7 @@ const SLOW: &str =
 async fn who_does_not_read_is_gone_and_all_others_get_everything() {
     // Not for want of a sign of life.
     let settings = Settings::new(&Store::Memory)
-        .with_toml("limits.send_buffer_bytes", "65536")
+        .with("limits.send_buffer_bytes", "64KiB")
         .with("limits.write_timeout", "1s")
         .with("limits.ping_interval", "60s");
     let server = Server::start(&settings).await;

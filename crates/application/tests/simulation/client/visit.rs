@@ -261,7 +261,15 @@ impl Client {
                 (Request { text, kind, request_id }, Purpose::First)
             }
         };
+        // Some press the button again and again.
+        let again =
+            if purpose == Purpose::First && random.chance(5) { random.below(12) } else { 0 };
+        let repeated = request.request_id.is_some().then(|| request.clone());
         self.send(session, request, purpose).await;
+        for request in std::iter::repeat_n(repeated, again).flatten() {
+            self.world.tally.count("repeats in flight");
+            self.send(session, request, Purpose::Unsure).await;
+        }
     }
 
     /// Begins a request, before anything else is sent; its answer comes later.

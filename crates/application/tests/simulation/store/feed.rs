@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use game_realtime_application::{
-    PositionedEvent, TimelineLimits,
-    ports::{EventFeed, FeedStream, FeedUpdate, FollowError, History, StoreError},
+    HistoryBuilder, TimelineLimits,
+    ports::{Clock, EventFeed, FeedStream, FeedUpdate, FollowError, History, StoreError},
 };
 use game_realtime_domain::{Cursor, Epoch, Position};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -18,12 +18,16 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 /// After so much silence a feed is given up.
 const SILENCE: Duration = Duration::from_secs(5);
 
-pub(crate) struct Feed(pub(crate) Arc<Link>);
+pub(crate) struct Feed {
+    pub(crate) link: Arc<Link>,
+    /// The clock of the node.
+    pub(crate) clock: Arc<dyn Clock>,
+}
 
 #[async_trait]
 impl EventFeed for Feed {
     async fn end(&self) -> Result<Cursor, StoreError> {
-        let link = &self.0;
+        let link = &self.link;
         link.ask().await.inspect_err(|_| link.note_failure())?;
         let end = {
             let state = link.world.store.state();
@@ -35,23 +39,50 @@ impl EventFeed for Feed {
     }
 
     async fn recent(&self, limits: TimelineLimits) -> Result<History, StoreError> {
-        let link = &self.0;
+        let link = &self.link;
         link.check_pace().await;
         link.ask().await.inspect_err(|_| link.note_failure())?;
-        let history = {
+        let (epoch, end, head) = {
             let state = link.world.store.state();
-            let since = link.world.started.elapsed().saturating_sub(limits.age);
-            let young = state.log.partition_point(|entry| entry.at < since);
-            let start = young.min(state.log.len().saturating_sub(limits.events)).max(state.pruned);
-            let position = |index: usize| state.log[index].event.position;
-            let floor = start.checked_sub(1).map_or(Position::START, position);
-            let head = match state.log.len().checked_sub(1).map(position) {
+            let last = state.log.last().map(|entry| entry.event.position);
+            let head = match last {
                 Some(last) if link.random.chance(50) => last,
                 Some(_) | None => Position::after_revision(state.revision),
             };
-            let events = state.log[start..].iter().map(|entry| entry.event.clone()).collect();
-            History { epoch: state.epoch.clone(), floor, events, head }
+            (state.epoch.clone(), state.log.len(), head)
         };
+        let mut history = HistoryBuilder::new(limits, self.clock.now());
+        history.pass_over(head);
+        // From the newest, in stretches, while the log is trimmed at its other end.
+        let mut next = end;
+        let pruned_at_first = link.world.store.state().pruned;
+        let pruned = loop {
+            let stretch = link.random.size(1..=*link.random.pick(&[1, 10, 1000]));
+            {
+                let state = link.world.store.state();
+                let from = next.saturating_sub(stretch).max(state.pruned.min(next));
+                for entry in state.log[from..next].iter().rev() {
+                    if entry.readable {
+                        history.add(entry.event.clone());
+                    } else {
+                        history.pass_over(entry.event.position);
+                    }
+                }
+                next = from;
+                if next <= state.pruned || history.floor() > Position::START {
+                    if state.pruned > pruned_at_first {
+                        link.world.tally.count("histories pruned while they are read");
+                    }
+                    break state.floor();
+                }
+            }
+            sleep(link.latency()).await;
+            if link.world.plan.prunes && !link.world.is_settling() && link.random.chance(10) {
+                let mut state = link.world.store.state();
+                state.pruned = state.pruned.max(link.random.below(state.log.len() + 1));
+            }
+        };
+        let history = history.build(epoch, pruned);
         // It is old when it arrives.
         sleep(link.latency()).await;
         link.tell_head(history.head);
@@ -64,7 +95,7 @@ impl EventFeed for Feed {
         epoch: &Epoch,
         after: Position,
     ) -> Result<Box<dyn FeedStream>, FollowError> {
-        let link = Arc::clone(&self.0);
+        let link = Arc::clone(&self.link);
         link.world.tally.count("feeds opened");
         link.check_pace().await;
         link.ask().await.inspect_err(|_| link.note_failure())?;
@@ -113,13 +144,15 @@ impl Stream {
         let state = link.world.store.state();
         let start = state.index_after(self.position);
         let most = link.random.size(1..=*link.random.pick(&[1, 4, 100]));
-        let events: Vec<PositionedEvent> =
-            state.log[start..].iter().take(most).map(|entry| entry.event.clone()).collect();
-        let all = start + events.len() == state.log.len();
-        let last = events.last().map_or(self.position, |event| event.position);
+        let seen = &state.log[start..];
+        let seen = &seen[..most.min(seen.len())];
+        let readable = seen.iter().filter(|entry| entry.readable);
+        let events: Vec<_> = readable.map(|entry| entry.event.clone()).collect();
+        let all = start + seen.len() == state.log.len();
+        let last = seen.last().map_or(self.position, |entry| entry.event.position);
         // The store's revision also says where the feed is, if nothing happened up to there.
         // When it is quiet it must say so: others may have been told already.
-        let beyond = all && (events.is_empty() || link.random.chance(30));
+        let beyond = all && (seen.is_empty() || link.random.chance(30));
         let head = if beyond { Position::after_revision(state.revision) } else { last };
         drop(state);
         self.position = head.max(last);

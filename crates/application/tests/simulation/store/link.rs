@@ -213,7 +213,8 @@ impl EventRepository for Link {
     async fn list(&self, event_type: EventType, limit: usize) -> Result<Listing, StoreError> {
         self.ask().await?;
         let state = self.world.store.state();
-        let stored = state.log[state.pruned..].iter().rev().map(|entry| &entry.event);
+        let stored = state.log[state.pruned..].iter().rev().filter(|entry| entry.readable);
+        let stored = stored.map(|entry| &entry.event);
         let of_type = stored.filter(|event| event.event.payload.event_type == event_type);
         let events = of_type.take(limit).cloned().collect();
         Ok(Listing { epoch: state.epoch.clone(), events })

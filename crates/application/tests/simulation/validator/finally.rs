@@ -1,21 +1,30 @@
 //! The verdict once everything has settled.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
 
-use game_realtime_application::ports::ConnectionRepository;
-use game_realtime_domain::{Connection, ConnectionId, Namespace, Position};
+use game_realtime_application::{
+    Joined, Resume,
+    ports::{ClientPush, ConnectionRepository},
+};
+use game_realtime_domain::{Connection, ConnectionId, Namespace, Position, Timestamp};
+
+use uuid::Uuid;
 
 use super::Validator;
-use crate::{node::Node, world::World};
+use crate::{node::Node, push::Push, world::World};
 
 impl Validator {
     /// Checks what can only be told in the end; `node` is any that answers.
-    pub(crate) async fn finally(&self, world: &World, node: &Node) {
+    pub(crate) async fn finally(&self, world: &Arc<World>, node: &Node) {
         self.check_deliveries(world);
         self.check_log(world);
         self.check_order(world);
         self.check_kicks(world);
         self.check_registry(world, node).await;
+        check_cursors(world).await;
     }
 
     /// Who is connected has everything.
@@ -112,6 +121,30 @@ impl Validator {
         }
         for id in registered.keys().filter(|id| !live.contains_key(id)) {
             world.violated(format!("{id} is registered and not connected"));
+        }
+    }
+}
+
+/// The furthest place that any node was told of, which may be one of a record that nobody can read, is
+/// known to every node.
+async fn check_cursors(world: &Arc<World>) {
+    let nodes = world.nodes();
+    let Some(furthest) = nodes.iter().map(|node| node.link.told().head).max() else { return };
+    let cursor = world.store.state().cursor(furthest);
+    for node in &nodes {
+        let connection = Connection {
+            id: ConnectionId(Uuid::from_u64_pair(world.random.next(), world.random.next())),
+            namespace: Namespace::Guest,
+            user_id: None,
+            node_id: node.id,
+            connected_at: Timestamp::from_millis(0),
+        };
+        let push: Arc<dyn ClientPush> = Push::new(world, node);
+        let resume = Resume::From(cursor.clone());
+        let joined = node.delivery.join(&connection, &push, resume).await;
+        node.delivery.leave(connection.id).await;
+        if !matches!(joined, Ok(Joined::At { .. })) {
+            world.violated(format!("{} is never told of {furthest}: {joined:?}", node.id));
         }
     }
 }
