@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use game_realtime_application::{
-    OutgoingEvent, PositionedEvent, TimelineLimits,
+    PositionedEvent, Timeline, TimelineLimits,
     ports::{Appended, Clock, FollowError},
 };
 use game_realtime_domain::{Epoch, EventId, EventType, Position};
@@ -272,16 +272,16 @@ pub async fn the_history_never_takes_more_than_its_bytes(stores: &Stores) {
         appended.push(stores.append(EventBuilder::from(&sender).broadcast(&text)).await);
     }
     let all = stores.history().await.events;
-    let cost: usize = all.iter().map(OutgoingEvent::cost_of).sum();
+    let cost: usize = all.iter().map(Timeline::cost_of).sum();
     for bytes in [0, 1, cost / 3, cost - 1, cost] {
         let limits = TimelineLimits { age: HOUR, events: 1000, bytes };
         let history = stores.feed.recent(limits).await.unwrap();
-        let held: usize = history.events.iter().map(OutgoingEvent::cost_of).sum();
+        let held: usize = history.events.iter().map(Timeline::cost_of).sum();
         assert!(held <= bytes, "{held} of {bytes}");
         let left_out = all.len() - history.events.len();
         assert_eq!(history.events, all[left_out..], "the newest ones");
         if let Some(newest) = left_out.checked_sub(1) {
-            let next = OutgoingEvent::cost_of(&all[newest]);
+            let next = Timeline::cost_of(&all[newest]);
             assert!(held + next > bytes, "{newest} fits into {bytes}");
             assert!(history.floor >= all[newest].position);
         }
