@@ -181,6 +181,12 @@ fn describe_etcd() {
         "How long etcd keeps what this node has registered, if its leases are not renewed."
     );
     describe_gauge!("game_realtime_store_nospace", "1 while etcd refuses writes for want of room.");
+    describe_counter!("game_realtime_compactions_total", "Compactions of etcd's history.");
+    describe_gauge!(
+        "game_realtime_log_window_seconds",
+        Unit::Seconds,
+        "How far back the event log reaches, by class of events."
+    );
     describe_counter!(
         "game_realtime_registry_repairs_total",
         "Registrations that were mended in etcd, by what was wrong."
@@ -246,6 +252,7 @@ fn register() {
     counter!("game_realtime_pruned_events_total").absolute(0);
     counter!("game_realtime_space_pruned_events_total").absolute(0);
     counter!("game_realtime_pruned_receipts_total").absolute(0);
+    counter!("game_realtime_compactions_total").absolute(0);
     gauge!("game_realtime_store_over_budget").set(0.0);
     for kind in ["file", "in_use", "budget"] {
         gauge!("game_realtime_store_space_bytes", "kind" => kind).set(0.0);

@@ -9,3 +9,4 @@ pub(crate) mod read_back;
 pub(crate) mod reader;
 pub(crate) mod repository;
 pub(crate) mod segments;
+pub(crate) mod unreadable;

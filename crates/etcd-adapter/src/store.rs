@@ -85,7 +85,12 @@ impl EtcdStore {
             Arc::clone(&clock),
             Arc::clone(&segments),
         ));
-        let log = LogReader { cluster: Arc::clone(&cluster), keys: keys.clone(), segments };
+        let log = LogReader {
+            cluster: Arc::clone(&cluster),
+            keys: keys.clone(),
+            segments,
+            unreadable: Arc::default(),
+        };
         let leases = Arc::new(Leases::new(Arc::clone(&cluster), config.lease_ttl));
         let receipts =
             Arc::new(ReceiptLeases::new(Arc::clone(&leases), log.clone(), options.retention));

@@ -98,6 +98,7 @@ impl Housekeeper {
         }
         let budget = self.budget(memory, space);
         memory.report.space(space, self.space_budget);
+        self.report_window();
         if memory.term.is_none() && !is_exhausted {
             self.begin_term(memory).await?;
             if memory.term.is_none() {
@@ -134,6 +135,20 @@ impl Housekeeper {
             in_use: bytes(status.raft_used_db_size()),
             quota: Some(bytes(status.db_size_quota())).filter(|quota| *quota > 0),
         })
+    }
+
+    /// Publishes how far back the log reaches.
+    fn report_window(&self) {
+        let now = self.clock.now().as_millis();
+        for (class, label) in
+            [(RetentionClass::State, "state"), (RetentionClass::Purchases, "purchases")]
+        {
+            let Some(oldest) = self.log.segments.of(class).first().copied() else { continue };
+            let begun_at = oldest.segment.record.begun_at.as_millis();
+            let window = Duration::from_millis(now.saturating_sub(begun_at));
+            metrics::gauge!("game_realtime_log_window_seconds", "class" => label)
+                .set(window.as_secs_f64());
+        }
     }
 
     /// What may be kept: within the budget, and with room to spare within etcd's quota if that is known.
@@ -335,8 +350,9 @@ impl Housekeeper {
         }
         let (ended, at) = receipts.end(&self.log, bytes).await?;
         if ended > 0 {
-            memory.garbage.add(at, ended * receipts::per_lease());
-            metrics::counter!("game_realtime_pruned_receipt_leases_total").increment(ended);
+            memory.garbage.add(at, ended * receipts::BYTES_PER_LEASE);
+            metrics::counter!("game_realtime_pruned_receipts_total")
+                .increment(ended * receipts::PER_LEASE);
             debug!(leases = ended, "oldest receipts let go of");
         }
         Ok(())

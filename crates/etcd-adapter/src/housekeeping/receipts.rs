@@ -12,6 +12,10 @@ use crate::{
 
 /// What a receipt takes in etcd's file, in bytes: with a user id and a `request_id` of 36 characters.
 const RECEIPT: u64 = 320;
+/// Receipts of a lease, at most.
+pub(super) const PER_LEASE: u64 = RECEIPTS_PER_LEASE as u64;
+/// What they take.
+pub(super) const BYTES_PER_LEASE: u64 = PER_LEASE * RECEIPT;
 /// Leases that end in one round.
 const MOST: usize = 64;
 
@@ -38,13 +42,13 @@ impl Leases {
 
     /// What the receipts take at most.
     pub(super) fn bytes(&self) -> u64 {
-        self.all * per_lease()
+        self.all * BYTES_PER_LEASE
     }
 
     /// Ends the oldest leases until about `bytes` are free. Returns how many ended, and when the last
     /// one did. The newest two are being filled.
     pub(super) async fn end(&self, log: &LogReader, bytes: u64) -> Result<(u64, u64), StoreError> {
-        let enough = usize::try_from(bytes.div_ceil(per_lease())).unwrap_or(usize::MAX);
+        let enough = usize::try_from(bytes.div_ceil(BYTES_PER_LEASE)).unwrap_or(usize::MAX);
         let spare = usize::try_from(self.all.saturating_sub(2)).unwrap_or(usize::MAX);
         let mut ended = 0;
         let mut at = 0;
@@ -63,9 +67,4 @@ impl Leases {
         }
         Ok((ended, at))
     }
-}
-
-/// What the receipts of a lease take at most.
-pub(super) fn per_lease() -> u64 {
-    u64::try_from(RECEIPTS_PER_LEASE).unwrap_or_default() * RECEIPT
 }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use etcd_client::{GetOptions, KeyValue};
 use game_realtime_application::{PositionedEvent, ports::StoreError};
 use game_realtime_domain::{EventType, Position, RetentionClass};
-use tracing::error;
 
-use super::segments::{Segment, Segments};
+use super::{
+    segments::{Segment, Segments},
+    unreadable::Unreadable,
+};
 use crate::{
     cluster::{CallError, Cluster},
     epoch::revision,
@@ -23,6 +25,7 @@ pub(crate) struct LogReader {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) keys: Keys,
     pub(crate) segments: Arc<Segments>,
+    pub(crate) unreadable: Arc<Unreadable>,
 }
 
 /// A stretch of the log by what writers knew: `from` or later, and before `to`.
@@ -112,8 +115,7 @@ impl LogReader {
         Ok(pairs.iter().map(|pair| self.entry(pair)).collect())
     }
 
-    /// Decodes an event. One that no node of this release can read is counted and told, and nobody
-    /// gets it: the order stays the same for all.
+    /// Decodes an event.
     pub(crate) fn entry(&self, pair: &KeyValue) -> Entry {
         let revision = u64::try_from(pair.mod_revision()).unwrap_or_default();
         let key = pair.key_str().ok();
@@ -126,8 +128,7 @@ impl LogReader {
             Err(unreadable) => {
                 let place = key.and_then(|key| self.keys.parse_place(key)).unwrap_or_default();
                 let position = Position::new(revision, u32::from(place));
-                metrics::counter!("game_realtime_feed_unreadable_total").increment(1);
-                error!(%position, error = %unreadable, "event skipped");
+                self.unreadable.note(position, &unreadable);
                 Entry::Unreadable(position)
             }
         }
