@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use etcd_client::{Compare, CompareOp, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, Txn, TxnOp, TxnOpResponse};
 use game_realtime_application::ports::{Clock, StoreError};
 use game_realtime_domain::{Epoch, RetentionClass};
 use tracing::info;
@@ -15,9 +15,6 @@ use crate::{
     log::segments::Segments,
     records::{ClassSize, FORMAT, SegmentRecord, StoreRecord},
 };
-
-/// The number of the first segment of a log.
-const FIRST_SEGMENT: u64 = 1;
 
 /// Knows the epoch once etcd has told it.
 pub(crate) struct EpochCell {
@@ -84,8 +81,14 @@ impl EpochCell {
         let fresh = fresh.map_err(StoreError::corrupt)?;
         let segment = SegmentRecord { begun_at: self.clock.now(), before: ClassSize::default() };
         let segment = serde_json::to_vec(&segment).map_err(StoreError::corrupt)?;
-        let segments = RetentionClass::ALL.map(|class| {
-            TxnOp::put(self.keys.segment(class, FIRST_SEGMENT), segment.as_slice(), None)
+        // A history that is begun anew, after a restore, may find those of the one before.
+        let first = self.newest_segment().await? + 1;
+        let segments = RetentionClass::ALL.into_iter().flat_map(|class| {
+            let before = DeleteOptions::new().with_range(self.keys.segment(class, first));
+            [
+                TxnOp::delete(self.keys.segments(class), Some(before)),
+                TxnOp::put(self.keys.segment(class, first), segment.as_slice(), None),
+            ]
         });
         let txn = Txn::new()
             .when([Compare::create_revision(key.clone(), CompareOp::Equal, 0)])
@@ -106,6 +109,22 @@ impl EpochCell {
             | None => fresh,
         };
         Ok((self.learn(&stored)?, revision(response.header())))
+    }
+
+    /// The number of the newest segment there is; 0 if there is none.
+    async fn newest_segment(&self) -> Result<u64, StoreError> {
+        if let Some(newest) = self.segments.newest_number() {
+            return Ok(newest);
+        }
+        let from = self.keys.all_segments();
+        let options = GetOptions::new().with_prefix().with_keys_only();
+        let response =
+            self.cluster.kv(|mut kv| async move { kv.get(from, Some(options)).await }).await?;
+        let numbers = response.kvs().iter().filter_map(|pair| {
+            let (_, number) = self.keys.parse_segment(pair.key_str().ok()?)?;
+            Some(number)
+        });
+        Ok(numbers.max().unwrap_or_default())
     }
 
     fn learn(&self, stored: &[u8]) -> Result<Epoch, StoreError> {

@@ -184,6 +184,11 @@ impl Segments {
         starts
     }
 
+    /// The number of the newest one.
+    pub(crate) fn newest_number(&self) -> Option<u64> {
+        self.lock().known.state.last().map(|known| known.segment.number)
+    }
+
     /// What was written since the newest one began.
     pub(crate) fn newest_size(&self) -> PerClass<ClassSize> {
         self.lock().newest

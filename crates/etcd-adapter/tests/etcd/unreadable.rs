@@ -94,6 +94,35 @@ async fn a_store_of_a_newer_format_is_worked_on_if_it_may_be() {
 }
 
 #[tokio::test]
+async fn a_history_that_is_begun_anew_has_nothing_of_the_one_before() {
+    let etcd = shared_etcd().await;
+    let config = config(&etcd.endpoint());
+    let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
+    let start = || node(&config, options(), std::sync::Arc::new(game_realtime_contract::WallClock));
+    let alice = ConnectionBuilder::player("alice").build();
+    let append = || EventBuilder::from(&alice).broadcast("hi");
+    let store = start();
+    let first = store.events().append(append()).await.unwrap();
+    store.close().await;
+    // As an operator does after a restore. The segment is one of many, whose oldest are gone.
+    for class in ["state", "purchases"] {
+        let key = |number| format!("{}/log/segments/{class}/{number:012}", config.prefix);
+        let record = raw.client.kv_client().get(key(1), None).await.unwrap();
+        let record = record.kvs()[0].value().to_vec();
+        raw.client.kv_client().delete(key(1), None).await.unwrap();
+        raw.client.kv_client().put(key(70), record, None).await.unwrap();
+    }
+    raw.client.kv_client().delete(format!("{}/store", config.prefix), None).await.unwrap();
+    let store = start();
+    let second = store.events().append(append()).await.unwrap();
+    assert_ne!(second.cursor.epoch, first.cursor.epoch);
+    let history = store.feed().recent(EVERYTHING).await.unwrap();
+    let ids: Vec<_> = history.events.iter().map(|event| event.event.id).collect();
+    assert_eq!(ids, [second.event_id]);
+    store.close().await;
+}
+
+#[tokio::test]
 async fn events_of_the_format_before_are_removed_and_its_receipts_honoured() {
     let etcd = shared_etcd().await;
     let config = config(&etcd.endpoint());
