@@ -53,7 +53,9 @@ async fn beyond_the_bytes_in_flight_events_are_refused_and_nothing_of_them_stays
                 shape::assert_committed(&answer, event::BROADCAST, false);
             }
         }
-        join_all(clients.iter().map(|client| client.disconnect())).await;
+        for client in &clients {
+            client.disconnect().await;
+        }
     }
     server.stop().await;
 }
