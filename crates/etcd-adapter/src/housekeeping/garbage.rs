@@ -91,3 +91,67 @@ impl Garbage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(30);
+    const BUDGET: Option<u64> = Some(1600);
+
+    /// Lets seconds pass, in each of which etcd comes a hundred revisions further.
+    async fn pass(garbage: &mut Garbage, revision: &mut u64, seconds: u64) {
+        for _ in 0..seconds {
+            advance(Duration::from_secs(1)).await;
+            *revision += 100;
+            garbage.passed(*revision, INTERVAL);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn history_is_compacted_at_intervals_and_the_last_interval_stays() {
+        let (mut garbage, mut revision) = (Garbage::default(), 0);
+        pass(&mut garbage, &mut revision, 100).await;
+        // The first time it is soon, because nobody knows what is garbage.
+        assert_eq!(garbage.due(INTERVAL, BUDGET), Some(revision - 100));
+        garbage.compacted(revision - 100);
+        assert_eq!(garbage.due(INTERVAL, BUDGET), None);
+        pass(&mut garbage, &mut revision, 29).await;
+        assert_eq!(garbage.due(INTERVAL, BUDGET), None);
+        pass(&mut garbage, &mut revision, 10).await;
+        assert_eq!(garbage.due(INTERVAL, BUDGET), Some(revision - 3000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn much_garbage_is_compacted_early_once_its_deletion_can_be() {
+        let (mut garbage, mut revision) = (Garbage::default(), 0);
+        pass(&mut garbage, &mut revision, 100).await;
+        garbage.compacted(revision);
+        garbage.add(revision + 50, 101);
+        assert_eq!(garbage.due(INTERVAL, BUDGET), None, "what was deleted just now");
+        pass(&mut garbage, &mut revision, 2).await;
+        assert_eq!(garbage.due(INTERVAL, BUDGET), Some(revision - 100));
+        assert_eq!(garbage.due(INTERVAL, Some(16_000)), None, "it is not much");
+        assert_eq!(garbage.due(INTERVAL, None), None);
+    }
+
+    #[test]
+    fn garbage_is_gone_with_the_revision_of_its_deletion() {
+        let mut garbage = Garbage::default();
+        garbage.add(10, 5);
+        garbage.add(20, 700);
+        garbage.compacted(10);
+        assert_eq!((garbage.bytes(), garbage.oldest()), (700, Some(20)));
+        garbage.compacted(25);
+        assert_eq!((garbage.bytes(), garbage.oldest()), (0, None));
+        // What there was shortly before has to find room the next time, too.
+        assert_eq!(garbage.reserve(1600), 705);
+        assert_eq!(garbage.reserve(1000), 500, "but not more than half");
+        for _ in 0..3 {
+            garbage.compacted(30);
+        }
+        assert_eq!(garbage.reserve(1600), 400, "and not for ever");
+    }
+}

@@ -128,3 +128,134 @@ pub(super) fn joined(
     };
     (before.events <= most && span <= longest).then_some(SegmentRecord { before, ..next.record })
 }
+
+#[cfg(test)]
+mod tests {
+    use game_realtime_domain::RetentionClass;
+    use proptest::prelude::*;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Segments that a node found when it started, with how many minutes ago they began by their stamps
+    /// and how many events each holds.
+    fn found(segments: &[(i64, u64)]) -> Vec<Held> {
+        let known: Vec<_> = (1..)
+            .zip(segments)
+            .map(|(number, (minutes, _))| {
+                let begun = NOW.as_millis().saturating_add_signed(-minutes * 60_000);
+                let before = match usize::try_from(number).unwrap() {
+                    1 => ClassSize::default(),
+                    number => size(segments[number - 2].1),
+                };
+                Known {
+                    segment: Segment {
+                        class: RetentionClass::State,
+                        number,
+                        start: number * 100,
+                        record: SegmentRecord { begun_at: Timestamp::from_millis(begun), before },
+                    },
+                    heard_at: Instant::now(),
+                    is_live: false,
+                }
+            })
+            .collect();
+        held(&known, size(segments.last().unwrap().1), NOW)
+    }
+
+    fn size(events: u64) -> ClassSize {
+        ClassSize { events, bytes: events * 250 }
+    }
+
+    #[test]
+    fn a_segment_is_as_old_as_the_start_of_the_next_one() {
+        let held = found(&[(90, 10), (70, 10), (50, 10), (30, 10), (10, 10)]);
+        assert_eq!(expired(&held, 60 * MINUTE), 1);
+        assert_eq!(expired(&held, 50 * MINUTE), 2);
+        assert_eq!(expired(&held, 100 * MINUTE), 0);
+        assert_eq!(expired(&held, Duration::ZERO), 3, "the newest two stay");
+    }
+
+    #[test]
+    fn a_stamp_from_the_future_stops_nothing() {
+        let far = -60 * 24 * 365 * 73;
+        let held = found(&[(90, 10), (far, 10), (70, 10), (50, 10), (30, 10), (10, 10)]);
+        assert_eq!(expired(&held, 60 * MINUTE), 2);
+        assert_eq!(found(&[(far, 10); 4])[3].age, Duration::ZERO, "nobody knows better");
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_makes_nothing_older() {
+        let held = found(&[(90, 10), (20, 10), (5000, 10), (19, 10), (18, 10), (10, 10)]);
+        assert_eq!(expired(&held, 60 * MINUTE), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_began_before_this_nodes_eyes_is_no_older_than_that() {
+        let segment = |number: u64| Known {
+            segment: Segment {
+                class: RetentionClass::State,
+                number,
+                start: number,
+                record: SegmentRecord {
+                    begun_at: Timestamp::from_millis(0),
+                    before: ClassSize::default(),
+                },
+            },
+            heard_at: Instant::now(),
+            is_live: true,
+        };
+        let known: Vec<_> = (1..6).map(segment).collect();
+        tokio::time::advance(10 * MINUTE).await;
+        let held = held(&known, ClassSize::default(), NOW);
+        assert_eq!(expired(&held, 11 * MINUTE), 0);
+        assert_eq!(expired(&held, 10 * MINUTE), 3);
+    }
+
+    #[test]
+    fn the_newest_events_of_all_classes_are_left() {
+        let own = found(&[(9, 50), (8, 50), (7, 50), (6, 50)]);
+        let others = found(&[(9, 5), (8, 5), (7, 5), (6, 5)]);
+        assert_eq!(leaving(&own, &others, 0), 3);
+        assert_eq!(leaving(&own, &others, 55), 3);
+        assert_eq!(leaving(&own, &others, 56), 2);
+        assert_eq!(leaving(&own, &others, 1000), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_for_want_of_space_is_enough_and_no_more(
+            events in proptest::collection::vec(0..20_000_u64, 3..50), bytes: u32,
+        ) {
+            let segments: Vec<_> = events.iter().map(|events| (10, *events)).collect();
+            let held = found(&segments);
+            let bytes = u64::from(bytes) % 50_000_000;
+            let dropped = filling(&held, bytes);
+            let freed = |count: usize| held[..count].iter().map(|it| stored(it.size)).sum::<u64>();
+            prop_assert!(dropped <= spare(&held));
+            prop_assert!(dropped == spare(&held) || freed(dropped) >= bytes);
+            prop_assert!(dropped == 0 || freed(dropped - 1) < bytes);
+        }
+    }
+
+    #[test]
+    fn segments_are_joined_as_long_as_they_are_small_and_short() {
+        let segment = |number, minutes: u64, before| Segment {
+            class: RetentionClass::Purchases,
+            number,
+            start: number,
+            record: SegmentRecord {
+                begun_at: Timestamp::from_millis(NOW.as_millis() - minutes * 60_000),
+                before: size(before),
+            },
+        };
+        let (first, second, next) = (segment(1, 30, 7), segment(2, 20, 40), segment(3, 10, 2));
+        let record = joined(&first, &second, &next, 42, 20 * MINUTE).unwrap();
+        assert_eq!(record, SegmentRecord { before: size(42), ..next.record });
+        assert_eq!(joined(&first, &second, &next, 41, 20 * MINUTE), None);
+        assert_eq!(joined(&first, &second, &next, 42, 19 * MINUTE), None);
+    }
+}
