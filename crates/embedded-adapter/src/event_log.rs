@@ -10,9 +10,10 @@ use redb::ReadTransaction;
 use crate::{
     fault::Fault,
     ledger::Ledger,
+    parts,
     positions::position_of,
     records::decode_event,
-    tables::{EVENTS, EVENTS_BY_TYPE, PROGRESS, type_code},
+    tables::{EVENT_PARTS, EVENTS, EVENTS_BY_TYPE, PROGRESS, type_code},
     unreadable::Unreadables,
 };
 
@@ -45,6 +46,7 @@ pub(crate) fn page(
         return Ok(None);
     }
     let table = transaction.open_table(EVENTS)?;
+    let parts = transaction.open_table(EVENT_PARTS)?;
     let mut page = Page { events: Vec::new(), last: after };
     let mut bytes = 0;
     for entry in table.range(after.saturating_add(1)..=head)?.take(PAGE_EVENTS) {
@@ -54,11 +56,12 @@ pub(crate) fn page(
             return Err(missing(page.last.saturating_add(1)));
         }
         page.last = number;
-        match decode_event(number, record.value()) {
+        let record = parts::join(number, record.value(), &parts)?;
+        match decode_event(number, &record) {
             Ok(event) => page.events.push(event),
             Err(reason) => unreadables.pass_over(number, &reason),
         }
-        bytes += record.value().len();
+        bytes += record.len();
         if bytes >= PAGE_BYTES {
             break;
         }
@@ -76,6 +79,7 @@ pub(crate) fn recent(
 ) -> Result<(HistoryBuilder, u64), Fault> {
     let floor = floor(transaction)?;
     let table = transaction.open_table(EVENTS)?;
+    let parts = transaction.open_table(EVENT_PARTS)?;
     let mut next = head;
     for entry in table.range(floor.saturating_add(1)..=head)?.rev() {
         let (number, record) = entry?;
@@ -84,7 +88,7 @@ pub(crate) fn recent(
             return Err(missing(next));
         }
         next = number.saturating_sub(1);
-        match decode_event(number, record.value()) {
+        match decode_event(number, &parts::join(number, record.value(), &parts)?) {
             Ok(event) => history.add(event),
             Err(reason) => {
                 unreadables.pass_over(number, &reason);
@@ -107,6 +111,7 @@ pub(crate) fn newest(
     head: u64,
 ) -> Result<Vec<PositionedEvent>, Fault> {
     let events = transaction.open_table(EVENTS)?;
+    let parts = transaction.open_table(EVENT_PARTS)?;
     let index = transaction.open_table(EVENTS_BY_TYPE)?;
     let code = type_code(event_type);
     let mut newest = Vec::new();
@@ -116,7 +121,7 @@ pub(crate) fn newest(
         }
         let (_, number) = entry?.0.value();
         let record = events.get(number)?.ok_or_else(|| missing(number))?;
-        match decode_event(number, record.value()) {
+        match decode_event(number, &parts::join(number, record.value(), &parts)?) {
             Ok(event) => newest.push(event),
             Err(reason) => unreadables.pass_over(number, &reason),
         }

@@ -21,8 +21,8 @@ use crate::{
     ledger::Ledger,
     records,
     tables::{
-        EPOCH, EVENTS, EVENTS_BY_TYPE, FORMAT, IDENTITY, PROGRESS, PURCHASE_RECEIPTS, RECEIPTS,
-        STATE_RECEIPTS,
+        EPOCH, EVENT_PARTS, EVENTS, EVENTS_BY_TYPE, FORMAT, IDENTITY, PROGRESS, PURCHASE_RECEIPTS,
+        RECEIPTS, STATE_RECEIPTS,
     },
     upgrade,
 };
@@ -146,6 +146,7 @@ fn staged_path(path: &Path) -> PathBuf {
 fn initialise(database: &redb::Database, epoch: &Epoch) -> Result<(), Fault> {
     let transaction = database.begin_write()?;
     transaction.open_table(EVENTS)?;
+    transaction.open_table(EVENT_PARTS)?;
     transaction.open_table(EVENTS_BY_TYPE)?;
     transaction.open_table(RECEIPTS)?;
     transaction.open_table(STATE_RECEIPTS)?;

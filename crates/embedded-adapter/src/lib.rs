@@ -31,6 +31,7 @@ mod fuzz;
 mod kick_orders;
 mod ledger;
 mod open_error;
+mod parts;
 mod per_class;
 mod positions;
 mod records;

@@ -6,13 +6,14 @@
 //!
 //! redb doubles its file when it finds no free page, and pages that a transaction replaces are free
 //! only after it. So the file stays within a budget if no more than half of it is in use at any
-//! time, the pages that one transaction replaces included. It may be a sixteenth longer, if large
-//! records find no pages that lie side by side.
+//! time, the pages that one transaction replaces included. Large
+//! events are stored in parts (`parts.rs`), so that any free page will do.
 
 use redb::{ReadableTable, Table};
 
 use crate::{
     fault::Fault,
+    parts,
     per_class::PerClass,
     tables::{
         PURCHASE_EVENT_BYTES, PURCHASE_RECEIPT_BYTES, STATE_EVENT_BYTES, STATE_RECEIPT_BYTES,
@@ -27,6 +28,8 @@ const ENTRY: u64 = 8;
 /// What pages one transaction replaces, at most: those of the receipts of a batch, written and
 /// removed, which lie all over their table.
 const REPLACED_AT_ONCE: u64 = 8 * 1024 * 1024;
+/// The smallest budget that can be kept: several of the largest batches.
+const SMALLEST_BUDGET: u64 = 8 * 1024 * 1024;
 
 /// What events and receipts take up, in bytes of the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,8 +50,10 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// What may be in use so that the file stays within `budget`.
+    /// What may be in use so that the file stays within `budget`. With a budget below the smallest,
+    /// as much as with that: who follows needs some time to read what was written.
     pub(crate) const fn within(budget: u64) -> Self {
+        let budget = if budget < SMALLEST_BUDGET { SMALLEST_BUDGET } else { budget };
         let reserve = if budget / 4 < REPLACED_AT_ONCE { budget / 4 } else { REPLACED_AT_ONCE };
         let high = budget / 2 - reserve;
         Self { high, low: high - high / 32, state_receipts: high / 4 }
@@ -86,11 +91,11 @@ impl Space {
     }
 }
 
-/// What an event takes up: its record, and its entry in the index.
-pub(crate) fn event_weight(record: usize) -> u64 {
+/// What an event takes up: its record, which begins with `head`, and its entry in the index.
+pub(crate) fn event_weight(head: &[u8]) -> u64 {
     const INDEX: u64 = 9 + ENTRY;
     // Beside the leaves there are the branches above them.
-    (in_order(8 + record as u64) + INDEX) * 103 / 100
+    (in_order(8 + head.len() as u64) + u64::from(parts::count(head)) * PAGE + INDEX) * 103 / 100
 }
 
 /// What a receipt takes up: its record, at a random place of the table, whose leaves are therefore

@@ -7,6 +7,11 @@ use redb::TableDefinition;
 /// Event number → record.
 pub(crate) const EVENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("events");
 
+/// (Event number, part) → bytes: what of large events follows their entry in [`EVENTS`]
+/// ([`crate::parts`]).
+pub(crate) const EVENT_PARTS: TableDefinition<(u64, u16), &[u8]> =
+    TableDefinition::new("event_parts");
+
 /// (Code of the type, event number): the events of a type, in order.
 pub(crate) const EVENTS_BY_TYPE: TableDefinition<(u8, u64), ()> =
     TableDefinition::new("events_by_type");

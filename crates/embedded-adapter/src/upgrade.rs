@@ -14,8 +14,8 @@ use crate::{
     records,
     space::{Space, event_weight, receipt_weight},
     tables::{
-        EVENTS, EVENTS_BY_TYPE, FORMAT, LAST_EVENT, PROGRESS, PRUNED_UP_TO, PURCHASE_RECEIPTS,
-        RECEIPTS, RECEIPTS_BY_AGE, STATE_RECEIPTS, class_of, receipt_entry,
+        EVENT_PARTS, EVENTS, EVENTS_BY_TYPE, FORMAT, LAST_EVENT, PROGRESS, PRUNED_UP_TO,
+        PURCHASE_RECEIPTS, RECEIPTS, RECEIPTS_BY_AGE, STATE_RECEIPTS, class_of, receipt_entry,
     },
 };
 
@@ -85,8 +85,9 @@ fn weigh(transaction: &WriteTransaction, purchases: &HashSet<u64>) -> Result<Spa
     let mut space = Space::default();
     for entry in transaction.open_table(EVENTS)?.iter()? {
         let (number, record) = entry?;
-        *space.events.of_mut(class(number.value())) += event_weight(record.value().len());
+        *space.events.of_mut(class(number.value())) += event_weight(record.value());
     }
+    transaction.open_table(EVENT_PARTS)?;
     let mut lists = PerClass {
         state: transaction.open_table(STATE_RECEIPTS)?,
         purchases: transaction.open_table(PURCHASE_RECEIPTS)?,

@@ -139,9 +139,7 @@ async fn events_of_all_sizes_stay_within_the_budget() {
     }
     let longest = observer.longest();
     println!("the file was {} long at most", ByteSize::b(longest));
-    // Large events need pages that lie side by side.
-    let margin = fixture.budget.as_u64() / 16;
-    assert!(longest <= fixture.budget.as_u64() + margin, "{longest}");
+    assert!(longest <= fixture.budget.as_u64(), "{longest}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,12 +13,13 @@ use crate::{
     database::Database,
     fault::Fault,
     ledger::Ledger,
+    parts::{self, PartsTable},
     per_class::PerClass,
     records::{ReceiptRecord, Unreadable, decode_receipt, encode_receipt, seal_event},
     space::{event_weight, receipt_weight},
     tables::{
-        EVENTS, EVENTS_BY_TYPE, PROBE, PROGRESS, PURCHASE_RECEIPTS, RECEIPTS, STATE_RECEIPTS,
-        receipt_entry, type_code,
+        EVENT_PARTS, EVENTS, EVENTS_BY_TYPE, PROBE, PROGRESS, PURCHASE_RECEIPTS, RECEIPTS,
+        STATE_RECEIPTS, receipt_entry, type_code,
     },
 };
 
@@ -59,6 +60,7 @@ pub(super) enum Outcome {
 /// The tables that an append touches, and what it learns for those after it.
 struct Tables<'txn, 'a> {
     events: Table<'txn, u64, &'static [u8]>,
+    parts: PartsTable<'txn>,
     events_by_type: Table<'txn, (u8, u64), ()>,
     receipts: Table<'txn, &'static [u8], &'static [u8]>,
     lists: PerClass<Table<'txn, u64, &'static [u8]>>,
@@ -79,8 +81,7 @@ impl<'a> Work<'a> {
         let before = Ledger::load(&transaction.open_table(PROGRESS)?)?;
         let mut ledger = before;
         let outcomes = self.append_all(&transaction, &mut ledger)?;
-        let appended = ledger.space.total().saturating_sub(before.space.total());
-        let pruned = pruning::step(&transaction, &mut ledger, &self.order, appended)?;
+        let pruned = pruning::step(&transaction, &mut ledger, &self.order, &before)?;
         if self.probe {
             transaction.open_table(PROBE)?.insert((), [0; PROBE_BYTES].as_slice())?;
         }
@@ -107,6 +108,7 @@ impl<'a> Work<'a> {
         }
         let mut tables = Tables {
             events: transaction.open_table(EVENTS)?,
+            parts: transaction.open_table(EVENT_PARTS)?,
             events_by_type: transaction.open_table(EVENTS_BY_TYPE)?,
             receipts: transaction.open_table(RECEIPTS)?,
             lists: PerClass {
@@ -135,11 +137,15 @@ impl<'a> Work<'a> {
         let class = append.event_type.retention_class();
         let number = ledger.last_event.saturating_add(1);
         let record = seal_event(number, &append.record);
-        tables.events.insert(number, record.as_slice())?;
+        let (head, parts) = parts::split(&record);
+        tables.events.insert(number, head.as_ref())?;
+        for (part, bytes) in parts {
+            tables.parts.insert((number, part), bytes)?;
+        }
         tables.events_by_type.insert((type_code(append.event_type), number), ())?;
         ledger.last_event = number;
         ledger.held += 1;
-        *ledger.space.events.of_mut(class) += event_weight(record.len());
+        *ledger.space.events.of_mut(class) += event_weight(&head);
         if let Some(Receipt { key, fingerprint }) = &append.receipt {
             let receipt = ReceiptRecord {
                 event_id: append.event_id,

@@ -13,11 +13,12 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use crate::{
     fault::Fault,
     ledger::Ledger,
+    parts::{self, PartsTable},
     per_class::PerClass,
     records,
     space::{Target, event_weight, receipt_weight},
     tables::{
-        EVENTS, EVENTS_BY_TYPE, PURCHASE_RECEIPTS, RECEIPTS, STATE_RECEIPTS, class_of,
+        EVENT_PARTS, EVENTS, EVENTS_BY_TYPE, PURCHASE_RECEIPTS, RECEIPTS, STATE_RECEIPTS, class_of,
         parse_receipt_entry,
     },
 };
@@ -28,8 +29,6 @@ use crate::{
 const STEP: usize = 1000;
 /// How many go by space before the step looks again who is next.
 const CHUNK: usize = 128;
-/// So many of the newest numbers are never pruned by space: who follows has to read them first.
-const NEWEST: u64 = 512;
 /// How far ahead of the clock a time stamp may be to be believed, in milliseconds.
 const TRUSTED_AHEAD: u64 = 5000;
 
@@ -63,11 +62,16 @@ pub(super) struct Pruned {
 /// The tables that pruning touches.
 struct Pruner<'a, 'txn> {
     events: Table<'txn, u64, &'static [u8]>,
+    parts: PartsTable<'txn>,
     events_by_type: Table<'txn, (u8, u64), ()>,
     receipts: Table<'txn, &'static [u8], &'static [u8]>,
     lists: PerClass<Table<'txn, u64, &'static [u8]>>,
     ledger: &'a mut Ledger,
     now: Timestamp,
+    /// What the transaction has added, in bytes.
+    appended: u64,
+    /// Later numbers are not pruned by space.
+    highest_by_space: u64,
     pruned: Pruned,
 }
 
@@ -78,12 +82,12 @@ struct Listed {
     key: Vec<u8>,
 }
 
-/// Prunes a step. `appended` is what the transaction has added, in bytes.
+/// Prunes a step. `before` is what the file held before the transaction: what that appended stays.
 pub(super) fn step(
     transaction: &WriteTransaction,
     ledger: &mut Ledger,
     order: &Order<'_>,
-    appended: u64,
+    before: &Ledger,
 ) -> Result<Pruned, Fault> {
     let over = order.target.filter(|target| {
         let limit = if order.pressed { target.low } else { target.high };
@@ -94,12 +98,15 @@ pub(super) fn step(
     }
     let mut pruner = Pruner {
         events: transaction.open_table(EVENTS)?,
+        parts: transaction.open_table(EVENT_PARTS)?,
         events_by_type: transaction.open_table(EVENTS_BY_TYPE)?,
         receipts: transaction.open_table(RECEIPTS)?,
         lists: PerClass {
             state: transaction.open_table(STATE_RECEIPTS)?,
             purchases: transaction.open_table(PURCHASE_RECEIPTS)?,
         },
+        appended: ledger.space.total().saturating_sub(before.space.total()),
+        highest_by_space: before.last_event,
         ledger,
         now: order.now,
         pruned: Pruned::default(),
@@ -113,7 +120,7 @@ pub(super) fn step(
         pruner.pruned.more_by_age = Some(more);
     }
     if let Some(target) = over {
-        pruner.by_space(target, appended)?;
+        pruner.by_space(target)?;
     }
     Ok(pruner.pruned)
 }
@@ -137,10 +144,8 @@ impl Pruner<'_, '_> {
         let old = count_old(&stamps, oldest_kept, || {
             trusted_after(last, |from| {
                 let event = self.events.range(from..)?.next().transpose()?;
-                Ok(event.map(|(number, record)| {
-                    let number = number.value();
-                    (number, self.trusted(records::created_at(number, record.value())))
-                }))
+                let number = event.map(|(number, _)| number.value());
+                number.map(|number| Ok((number, self.created_at(number)?))).transpose()
             })
         })?;
         for &(number, code) in candidates.iter().take(old) {
@@ -175,12 +180,12 @@ impl Pruner<'_, '_> {
         Ok(old == STEP)
     }
 
-    fn by_space(&mut self, target: Target, appended: u64) -> Result<(), Fault> {
+    fn by_space(&mut self, target: Target) -> Result<(), Fault> {
         let before = self.ledger.space.total();
         let mut removed = 0;
         while self.ledger.space.total() > target.low {
             let freed = before.saturating_sub(self.ledger.space.total());
-            if removed >= STEP && freed >= appended.saturating_mul(2) {
+            if removed >= STEP && freed >= self.appended.saturating_mul(2) {
                 break;
             }
             let chunk = self.next_by_space(target)?;
@@ -208,7 +213,7 @@ impl Pruner<'_, '_> {
             removed = self.receipts_by_space(State)?;
         }
         if removed == 0 {
-            let highest = self.highest_by_space();
+            let highest = self.highest_by_space;
             let event = self.oldest_events(Purchases, highest, 1)?;
             let event = event.first().map(|&(number, _)| number);
             let receipt = self.oldest_receipts(Purchases, highest, 1)?;
@@ -225,7 +230,7 @@ impl Pruner<'_, '_> {
     }
 
     fn events_by_space(&mut self, class: RetentionClass) -> Result<usize, Fault> {
-        let candidates = self.oldest_events(class, self.highest_by_space(), CHUNK)?;
+        let candidates = self.oldest_events(class, self.highest_by_space, CHUNK)?;
         for &(number, code) in &candidates {
             self.remove_event(class, number, code)?;
         }
@@ -234,15 +239,11 @@ impl Pruner<'_, '_> {
     }
 
     fn receipts_by_space(&mut self, class: RetentionClass) -> Result<usize, Fault> {
-        let candidates = self.oldest_receipts(class, self.highest_by_space(), CHUNK)?;
+        let candidates = self.oldest_receipts(class, self.highest_by_space, CHUNK)?;
         for receipt in &candidates {
             self.remove_receipt(class, receipt)?;
         }
         Ok(candidates.len())
-    }
-
-    fn highest_by_space(&self) -> u64 {
-        self.ledger.last_event.saturating_sub(NEWEST)
     }
 
     /// The oldest events of a class up to `highest`, at most `limit`, with the codes of their types.
@@ -296,7 +297,10 @@ impl Pruner<'_, '_> {
         self.events_by_type.remove((code, number))?;
         if let Some(record) = self.events.remove(number)? {
             let bytes = self.ledger.space.events.of_mut(class);
-            *bytes = bytes.saturating_sub(event_weight(record.value().len()));
+            *bytes = bytes.saturating_sub(event_weight(record.value()));
+            for part in 0..parts::count(record.value()) {
+                self.parts.remove((number, part))?;
+            }
             self.ledger.held = self.ledger.held.saturating_sub(1);
         }
         *self.ledger.pruned.of_mut(class) = number;
@@ -316,8 +320,9 @@ impl Pruner<'_, '_> {
     }
 
     fn created_at(&self, number: u64) -> Result<Option<Timestamp>, Fault> {
-        let record = self.events.get(number)?;
-        Ok(self.trusted(record.and_then(|record| records::created_at(number, record.value()))))
+        let Some(head) = self.events.get(number)? else { return Ok(None) };
+        let record = parts::join(number, head.value(), &self.parts)?;
+        Ok(self.trusted(records::created_at(number, &record)))
     }
 
     /// A stamp that a clock which was right can have made.
