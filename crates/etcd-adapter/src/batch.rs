@@ -23,7 +23,9 @@ use crate::{
     records,
 };
 
-/// Operations of a transaction. It bounds how long one keeps etcd from the next.
+/// Operations of a transaction. It bounds how long one keeps etcd from the next. etcd keeps its last
+/// transactions in memory, so small ones would save memory, but cost too much: with 128 operations a
+/// quarter fewer events are committed (1 024 messages in flight, etcd and node on two cores).
 const OPERATIONS: usize = 500;
 /// etcd takes 128 operations side by side (`--max-txn-ops`), and what is nested in one of them may
 /// have as many more as that leaves. So a large transaction is one of up to five nested ones of

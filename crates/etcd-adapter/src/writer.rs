@@ -139,6 +139,10 @@ impl Writer {
             }
             // Those who were answered together write again together: let them.
             yield_now().await;
+            let delay = self.log.cluster.space().delay();
+            if filling.batch.appends() && !delay.is_zero() {
+                sleep(delay).await;
+            }
             filling.take_queued(&self.log.keys);
             let mut batch = filling.take(&self.log.keys);
             #[expect(clippy::cast_precision_loss, reason = "the queue is bounded")]

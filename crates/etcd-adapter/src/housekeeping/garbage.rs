@@ -41,10 +41,12 @@ impl Garbage {
         self.deleted.front().map(|(revision, _)| *revision)
     }
 
-    /// How much room garbage needs beside what is kept, within `budget`.
+    /// How much room garbage needs beside what is kept, within `budget`. Half of it before anything is
+    /// known: flat out there is as much garbage as kept, since a compaction takes the longer the more
+    /// there is of both.
     pub(super) fn reserve(&self, budget: u64) -> u64 {
-        let peak = self.peaks.iter().copied().max().unwrap_or_default();
-        peak.clamp(budget / 4, budget / 2)
+        let peak = self.peaks.iter().copied().max().unwrap_or(budget / 2);
+        peak.clamp(budget / 4, budget / 4 * 3)
     }
 
     /// Notes what revision etcd has come to.
@@ -82,7 +84,9 @@ impl Garbage {
     pub(super) fn compacted(&mut self, revision: u64) {
         self.compacted = self.compacted.max(revision);
         self.compacted_at = Some(Instant::now());
-        self.peaks.push_back(self.bytes);
+        if self.bytes > 0 {
+            self.peaks.push_back(self.bytes);
+        }
         if self.peaks.len() > 3 {
             self.peaks.pop_front();
         }
@@ -140,6 +144,7 @@ mod tests {
     #[test]
     fn garbage_is_gone_with_the_revision_of_its_deletion() {
         let mut garbage = Garbage::default();
+        assert_eq!(garbage.reserve(1600), 800, "nothing is known");
         garbage.add(10, 5);
         garbage.add(20, 700);
         garbage.compacted(10);
@@ -148,9 +153,10 @@ mod tests {
         assert_eq!((garbage.bytes(), garbage.oldest()), (0, None));
         // What there was shortly before has to find room the next time, too.
         assert_eq!(garbage.reserve(1600), 705);
-        assert_eq!(garbage.reserve(1000), 500, "but not more than half");
-        for _ in 0..3 {
-            garbage.compacted(30);
+        assert_eq!(garbage.reserve(800), 600, "but not more than three quarters");
+        for revision in 30..33 {
+            garbage.add(revision, 1);
+            garbage.compacted(revision);
         }
         assert_eq!(garbage.reserve(1600), 400, "and not for ever");
     }

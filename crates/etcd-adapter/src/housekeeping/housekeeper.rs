@@ -97,6 +97,7 @@ impl Housekeeper {
             memory.full_at.get_or_insert(space.file);
         }
         let budget = self.budget(memory, space);
+        self.log.cluster.space().holds(space.in_use, budget.unwrap_or(u64::MAX));
         memory.report.space(space, self.space_budget);
         self.report_window();
         if memory.term.is_none() && !is_exhausted {

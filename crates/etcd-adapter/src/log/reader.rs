@@ -95,15 +95,25 @@ impl LogReader {
         cursor: &mut Cursor,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
+        let pairs = self.read_pairs(cursor, limit).await?;
+        Ok(pairs.iter().map(|pair| self.entry(pair)).collect())
+    }
+
+    /// As [`read`](Self::read), without decoding what is read.
+    pub(crate) async fn read_pairs(
+        &self,
+        cursor: &mut Cursor,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, CallError> {
         if cursor.is_done {
             return Ok(Vec::new());
         }
         let limit = cursor.limit.min(i64::try_from(limit).unwrap_or(i64::MAX)).max(1);
         let options = GetOptions::new().with_range(cursor.end.clone()).with_limit(limit);
         let from = cursor.from.clone();
-        let response =
+        let mut response =
             self.cluster.kv(|mut kv| async move { kv.get(from, Some(options)).await }).await?;
-        let pairs = response.kvs();
+        let pairs = response.take_kvs();
         match pairs.last().filter(|_| response.more()) {
             Some(last) => cursor.from = [last.key(), &[0]].concat(),
             None => cursor.is_done = true,
@@ -112,7 +122,7 @@ impl LogReader {
         let each = bytes / pairs.len().max(1);
         let fitting = i64::try_from(RANGE_BYTES / each.max(1)).unwrap_or(i64::MAX);
         cursor.limit = fitting.clamp(1, LARGEST_RANGE);
-        Ok(pairs.iter().map(|pair| self.entry(pair)).collect())
+        Ok(pairs)
     }
 
     /// Decodes an event.
