@@ -58,7 +58,7 @@ use watch::Shared;
 /// fewer events than that are certainly held.
 const MOST_BYTES_PER_EVENT: u64 = 4096;
 /// The gateway's own `events.replay_bytes`.
-const REPLAY_BYTES: u64 = 256 << 20;
+const REPLAY_BYTES: u64 = 128 << 20;
 /// How long something is broken, as a rule.
 const REPAIR: Duration = Duration::from_secs(5);
 /// How long a crowd may take to end.
