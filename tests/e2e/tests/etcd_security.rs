@@ -80,12 +80,17 @@ async fn play(server: &Server, user: &str) {
 async fn the_documented_permissions_suffice_and_tokens_that_are_lost_do_no_harm() {
     let certificates = Certificates::new("some node");
     let mut etcd = secured(&certificates, &["--auth-token-ttl=2"]).await;
-    let settings = settings(&etcd, &certificates).with("log.level", "debug");
+    let settings = settings(&etcd, &certificates)
+        .with("log.level", "debug")
+        .with("etcd.compaction_interval", "1s");
     let server = Server::start(&settings).await;
     play(&server, "alice").await;
     // Longer than a token lives.
     sleep(Duration::from_millis(4_500)).await;
     play(&server, "bob").await;
+    let metrics = server.admin("/metrics").await.unwrap().body;
+    assert!(!metrics.contains("game_realtime_compactions_total 0"), "the user may compact");
+    assert!(!metrics.contains(r#"store_space_bytes{kind="file"} 0"#), "and ask for the size");
     assert_eq!(complaints(&server), [""; 0]);
 
     // No more than the role says.

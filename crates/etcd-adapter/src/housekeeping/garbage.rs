@@ -10,6 +10,9 @@ const SHORTEST_HISTORY: Duration = Duration::from_secs(1);
 /// Compactions are worth it early once this part of the budget is garbage.
 const EARLY_PART: u64 = 16;
 
+/// Before a compaction is tried again that failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
+
 /// Estimates, in bytes, and the times of revisions.
 #[derive(Debug, Default)]
 pub(super) struct Garbage {
@@ -22,6 +25,7 @@ pub(super) struct Garbage {
     passed: VecDeque<(Instant, u64)>,
     compacted: u64,
     compacted_at: Option<Instant>,
+    failed_at: Option<Instant>,
 }
 
 impl Garbage {
@@ -64,6 +68,9 @@ impl Garbage {
     /// The revision to compact to now, if it is time.
     pub(super) fn due(&self, interval: Duration, budget: Option<u64>) -> Option<u64> {
         let now = Instant::now();
+        if self.failed_at.is_some_and(|at| now - at < RETRY_PAUSE) {
+            return None;
+        }
         let older_than = |age: Duration| {
             let old = self.passed.iter().rev().find(|(at, _)| now - *at >= age);
             old.map(|(_, revision)| *revision).filter(|revision| *revision > self.compacted)
@@ -78,6 +85,11 @@ impl Garbage {
             .flatten()
             .filter(|revision| self.oldest().is_some_and(|oldest| oldest <= *revision));
         by_time.max(by_space)
+    }
+
+    /// Notes that a compaction failed.
+    pub(super) fn not_compacted(&mut self) {
+        self.failed_at = Some(Instant::now());
     }
 
     /// Notes that the history up to a revision is compacted and its space free.
@@ -120,6 +132,8 @@ mod tests {
         pass(&mut garbage, &mut revision, 100).await;
         // The first time it is soon, because nobody knows what is garbage.
         assert_eq!(garbage.due(INTERVAL, BUDGET), Some(revision - 100));
+        garbage.not_compacted();
+        assert_eq!(garbage.due(INTERVAL, BUDGET), None, "it failed just now");
         garbage.compacted(revision - 100);
         assert_eq!(garbage.due(INTERVAL, BUDGET), None);
         pass(&mut garbage, &mut revision, 29).await;

@@ -9,7 +9,8 @@ use game_realtime_application::{
     ports::{Clock, StoreError},
 };
 use game_realtime_domain::{EventType, NodeId, RetentionClass};
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
 use super::{
@@ -59,7 +60,8 @@ struct Memory {
     term: Option<Term>,
     rounds: u32,
     garbage: Garbage,
-    compacting: Option<JoinHandle<(u64, Result<(), CallError>)>>,
+    compacting: Option<AbortOnDropHandle<(u64, Result<(), CallError>)>>,
+    is_compaction_failing: bool,
     /// Whether what etcd held at the start is compacted: until then nobody knows what of it is garbage.
     is_settled: bool,
     report: Report,
@@ -95,6 +97,9 @@ impl Housekeeper {
         let is_exhausted = self.log.cluster.space().is_exhausted();
         if is_exhausted {
             memory.full_at.get_or_insert(space.file);
+        } else if memory.full_at.is_some_and(|full_at| space.file > full_at / 8 * 9) {
+            // Somebody has raised the quota.
+            memory.full_at = None;
         }
         let budget = self.budget(memory, space);
         self.log.cluster.space().holds(space.in_use, budget.unwrap_or(u64::MAX));
@@ -211,24 +216,33 @@ impl Housekeeper {
                     metrics::counter!("game_realtime_compactions_total").increment(1);
                     memory.garbage.compacted(revision);
                     memory.is_settled = true;
+                    memory.is_compaction_failing = false;
                 }
                 // Somebody else has done so.
                 Ok((revision, Err(error))) if error.is_compacted() => {
                     memory.garbage.compacted(revision);
                     memory.is_settled = true;
                 }
-                Ok((revision, Err(error))) => warn!(revision, ?error, "history not compacted"),
-                Err(error) => warn!(%error, "history not compacted"),
+                Ok((revision, Err(error))) => {
+                    memory.garbage.not_compacted();
+                    // Nobody will ever know, if it is never compacted: what is too much has to go.
+                    memory.is_settled = true;
+                    if !std::mem::replace(&mut memory.is_compaction_failing, true) {
+                        warn!(revision, ?error, "history not compacted, trying again");
+                    }
+                }
+                // It panicked, and said so.
+                Err(_) => memory.garbage.not_compacted(),
             }
         }
         if memory.compacting.is_none()
             && let Some(revision) = memory.garbage.due(interval, budget)
         {
             let cluster = Arc::clone(&self.log.cluster);
-            memory.compacting = Some(tokio::spawn(async move {
+            memory.compacting = Some(AbortOnDropHandle::new(tokio::spawn(async move {
                 let to = i64::try_from(revision).unwrap_or(i64::MAX);
                 (revision, cluster.compact(to).await)
-            }));
+            })));
         }
         Ok(())
     }
