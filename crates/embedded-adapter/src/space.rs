@@ -47,6 +47,9 @@ pub(crate) struct Target {
     pub(crate) low: u64,
     /// What receipts of class State may take up before events have to go for them.
     pub(crate) state_receipts: u64,
+    /// What events of class State may take up before purchases have to go for them: without it a log
+    /// full of purchases would leave clients nothing to return to.
+    pub(crate) state_events: u64,
 }
 
 impl Target {
@@ -56,7 +59,7 @@ impl Target {
         let budget = if budget < SMALLEST_BUDGET { SMALLEST_BUDGET } else { budget };
         let reserve = if budget / 4 < REPLACED_AT_ONCE { budget / 4 } else { REPLACED_AT_ONCE };
         let high = budget / 2 - reserve;
-        Self { high, low: high - high / 32, state_receipts: high / 4 }
+        Self { high, low: high - high / 32, state_receipts: high / 4, state_events: high / 4 }
     }
 }
 

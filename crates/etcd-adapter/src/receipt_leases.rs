@@ -7,7 +7,7 @@ use std::{
 };
 
 use etcd_client::PutOptions;
-use game_realtime_application::RetentionPolicy;
+use game_realtime_application::{RetentionPolicy, ports::Clock};
 use game_realtime_domain::{PerClass, RetentionClass};
 use tokio::time::Instant;
 
@@ -19,13 +19,16 @@ use crate::{
 
 /// Receipts per lease; each is one key. It bounds how long one that ends keeps etcd from writes.
 pub(crate) const RECEIPTS_PER_LEASE: usize = 1000;
-/// A lease is filled for this part of the idempotency window at most.
+/// A lease is filled for this part of the idempotency window at most...
 const FILL_PART: u32 = 24;
+/// ...and no longer than this, so that the oldest receipts can go alone.
+pub(crate) const LONGEST_FILL: Duration = Duration::from_secs(60);
 
 pub(crate) struct ReceiptLeases {
     leases: Arc<Leases>,
     log: LogReader,
     retention: RetentionPolicy,
+    clock: Arc<dyn Clock>,
     filling: Mutex<PerClass<Option<Filling>>>,
 }
 
@@ -37,8 +40,13 @@ struct Filling {
 }
 
 impl ReceiptLeases {
-    pub(crate) fn new(leases: Arc<Leases>, log: LogReader, retention: RetentionPolicy) -> Self {
-        Self { leases, log, retention, filling: Mutex::default() }
+    pub(crate) fn new(
+        leases: Arc<Leases>,
+        log: LogReader,
+        retention: RetentionPolicy,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { leases, log, retention, clock, filling: Mutex::default() }
     }
 
     /// A lease for `receipts` more receipts of a class.
@@ -55,7 +63,7 @@ impl ReceiptLeases {
             return Ok(filling.id);
         }
         let window = self.retention.of(class).receipts;
-        let fill = window / FILL_PART;
+        let fill = (window / FILL_PART).min(LONGEST_FILL);
         let id = self.grant(class, window + fill).await?;
         let until = Instant::now() + fill;
         *self.lock().of_mut(class) = Some(Filling { id, receipts, until });
@@ -71,7 +79,12 @@ impl ReceiptLeases {
         let id = self.leases.grant(ttl).await?;
         let key = self.log.keys.receipt_lease(class, self.log.segments.revision(), id);
         let options = PutOptions::new().with_lease(id);
-        self.log.cluster.kv(|mut kv| async move { kv.put(key, "", Some(options)).await }).await?;
+        let granted_at = self.clock.now().as_millis().to_string();
+        let put = self
+            .log
+            .cluster
+            .kv(|mut kv| async move { kv.put(key, granted_at, Some(options)).await });
+        put.await?;
         Ok(id)
     }
 

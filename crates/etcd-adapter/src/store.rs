@@ -92,8 +92,12 @@ impl EtcdStore {
             unreadable: Arc::default(),
         };
         let leases = Arc::new(Leases::new(Arc::clone(&cluster), config.lease_ttl));
-        let receipts =
-            Arc::new(ReceiptLeases::new(Arc::clone(&leases), log.clone(), options.retention));
+        let receipts = Arc::new(ReceiptLeases::new(
+            Arc::clone(&leases),
+            log.clone(),
+            options.retention,
+            Arc::clone(&clock),
+        ));
         let registry = Arc::new(LocalRegistry::default());
         let orders = Arc::new(HeardOrders::new(Arc::clone(&registry)));
         let tasks = TaskTracker::new();

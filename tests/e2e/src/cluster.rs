@@ -206,6 +206,8 @@ async fn start_node(etcd: &[Etcd], linked: bool) -> Node {
         .with_toml("etcd.endpoints", &format!("{endpoints:?}"))
         .with("etcd.lease_ttl", &format!("{}s", Cluster::LEASE_TTL.as_secs()))
         .with("etcd.request_timeout", &format!("{}s", Cluster::REQUEST_TIMEOUT.as_secs()))
-        .with("events.replay_window", "2h");
+        .with("events.replay_window", "2h")
+        .with("events.retention", "2h")
+        .with("events.idempotency_window", "2h");
     Node::start(settings, links).await
 }

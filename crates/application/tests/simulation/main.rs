@@ -127,7 +127,7 @@ fn whatever_goes_wrong_nothing_is_lost_nothing_comes_twice_and_nobody_is_a_ghost
     for (what, per_hundred) in HAPPENS {
         let (happened, expected) = (tally.of(what), per_hundred * schedules / 100);
         // A few schedules can differ much from the mean.
-        assert!(schedules < 100 || happened >= expected, "{what}: {happened}, not {expected}");
+        assert!(schedules < 100 || happened * 2 >= expected, "{what}: {happened}, not {expected}");
     }
 }
 

@@ -3,8 +3,10 @@
 //!
 //! Within a class the oldest go first, so after the class's mark nothing of it is missing. By space
 //! the classes go in the order of [`RetentionClass::ALL`]: first the receipts of class State beyond
-//! their share, then its events, then the rest of its receipts, and purchases with their receipts
-//! last.
+//! their share, then its events down to theirs, then the rest of its receipts, then purchases with
+//! their receipts, and what is left of State last.
+
+use std::time::Duration;
 
 use game_realtime_application::RetentionPolicy;
 use game_realtime_domain::{RetentionClass, Timestamp};
@@ -29,6 +31,9 @@ use crate::{
 const STEP: usize = 1000;
 /// How many go by space before the step looks again who is next.
 const CHUNK: usize = 128;
+/// Younger receipts go for want of space only when nothing else is left: a client that was not answered
+/// repeats its request within this time.
+const YOUNG_RECEIPT: Duration = Duration::from_secs(60);
 /// How far ahead of the clock a time stamp may be to be believed, in milliseconds.
 const TRUSTED_AHEAD: u64 = 5000;
 
@@ -72,6 +77,8 @@ struct Pruner<'a, 'txn> {
     appended: u64,
     /// Later numbers are not pruned by space.
     highest_by_space: u64,
+    /// Whether receipts go by space that are so young that their requests may be on their way again.
+    even_young: bool,
     pruned: Pruned,
 }
 
@@ -107,6 +114,7 @@ pub(super) fn step(
         },
         appended: ledger.space.total().saturating_sub(before.space.total()),
         highest_by_space: before.last_event,
+        even_young: false,
         ledger,
         now: order.now,
         pruned: Pruned::default(),
@@ -206,7 +214,7 @@ impl Pruner<'_, '_> {
         if self.ledger.space.receipts.state > target.state_receipts {
             removed = self.receipts_by_space(State)?;
         }
-        if removed == 0 {
+        if removed == 0 && self.ledger.space.events.state > target.state_events {
             removed = self.events_by_space(State)?;
         }
         if removed == 0 {
@@ -226,6 +234,16 @@ impl Pruner<'_, '_> {
                 (Some(_), _) => self.events_by_space(Purchases)?,
             };
         }
+        if removed == 0 {
+            removed = self.events_by_space(State)?;
+        }
+        for class in RetentionClass::ALL {
+            if removed == 0 {
+                self.even_young = true;
+                removed = self.receipts_by_space(class)?;
+                self.even_young = false;
+            }
+        }
         Ok(removed)
     }
 
@@ -239,11 +257,16 @@ impl Pruner<'_, '_> {
     }
 
     fn receipts_by_space(&mut self, class: RetentionClass) -> Result<usize, Fault> {
-        let candidates = self.oldest_receipts(class, self.highest_by_space, CHUNK)?;
-        for receipt in &candidates {
+        let oldest = self.oldest_receipts(class, self.highest_by_space, CHUNK)?;
+        let young = self.now.minus(YOUNG_RECEIPT);
+        let is_old = |receipt: &&Listed| {
+            self.even_young || self.trusted(receipt.committed_at).is_none_or(|at| at < young)
+        };
+        let old = oldest.iter().take_while(is_old).count();
+        for receipt in oldest.iter().take(old) {
             self.remove_receipt(class, receipt)?;
         }
-        Ok(candidates.len())
+        Ok(old)
     }
 
     /// The oldest events of a class up to `highest`, at most `limit`, with the codes of their types.

@@ -35,8 +35,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 const STANDBY_ROUNDS: u32 = 6;
 /// Rounds of such a node between two looks at where the log begins.
 const REFRESH_ROUNDS: u32 = 120;
-/// The part of the budget that receipts of broadcasts and messages may take.
-const RECEIPTS_PART: u64 = 4;
+/// The part of the budget that receipts of broadcasts and messages may take, and the part that these
+/// events have before purchases: a log full of purchases would leave clients nothing to return to.
+const PART: u64 = 4;
 /// Segments of purchases that are joined in one round.
 const JOINED_AT_ONCE: usize = 8;
 /// Segments of purchases that are joined span at most this part of their retention.
@@ -282,17 +283,27 @@ impl Housekeeper {
             kept.saturating_sub(budget - memory.garbage.reserve(budget))
         };
         let by_space = excess(memory) > 0;
-        // Receipts beyond their part go first; then the oldest events; then all receipts; purchases last.
-        let receipts = receipts::Leases::read(&self.log, RetentionClass::State).await?;
-        let too_many = receipts.bytes().saturating_sub(budget / RECEIPTS_PART);
+        // Receipts of broadcasts and messages beyond their part go first, then the oldest of those events
+        // down to theirs, then the other receipts, then purchases and theirs, and then what is left.
+        let part = budget / PART;
+        let now = self.clock.now();
+        let receipts = receipts::Leases::read(&self.log, RetentionClass::State, now).await?;
+        let too_many = receipts.bytes().saturating_sub(part);
         self.end_receipts(memory, &receipts, too_many.min(excess(memory))).await?;
-        for class in RetentionClass::ALL {
+        for (class, kept) in [
+            (RetentionClass::State, part),
+            (RetentionClass::Purchases, 0),
+            (RetentionClass::State, 0),
+        ] {
             let own = self.held(class);
-            let oldest = plan::filling(&own, excess(memory));
+            let all: u64 = own.iter().map(|held| plan::stored(held.size)).sum();
+            let oldest = plan::filling(&own, excess(memory).min(all.saturating_sub(kept)));
             let freed = self.drop_oldest(memory, deletion, class, &own, oldest).await?;
             metrics::counter!("game_realtime_space_pruned_events_total").increment(freed);
-            let receipts = receipts::Leases::read(&self.log, class).await?;
-            self.end_receipts(memory, &receipts, excess(memory)).await?;
+            if excess(memory) > 0 {
+                let receipts = receipts::Leases::read(&self.log, class, now).await?;
+                self.end_receipts(memory, &receipts, excess(memory)).await?;
+            }
         }
         memory.report.pruned(by_space, space, budget);
         let is_over = excess(memory) > 0 && space.in_use > budget;

@@ -1,13 +1,18 @@
 //! Lets go of the oldest receipts when they take too much space.
 
+use std::time::Duration;
+
 use etcd_client::{GetOptions, KeyValue};
 use game_realtime_application::ports::StoreError;
-use game_realtime_domain::RetentionClass;
+use game_realtime_domain::{RetentionClass, Timestamp};
 use tracing::debug;
 
 use crate::{
-    epoch::revision, keys::Keys, leases::LeaseId, log::reader::LogReader,
-    receipt_leases::RECEIPTS_PER_LEASE,
+    epoch::revision,
+    keys::Keys,
+    leases::LeaseId,
+    log::reader::LogReader,
+    receipt_leases::{LONGEST_FILL, RECEIPTS_PER_LEASE},
 };
 
 /// What a receipt takes in etcd's file, in bytes: with a user id and a `request_id` of 36 characters.
@@ -16,6 +21,8 @@ const RECEIPT: u64 = 320;
 pub(super) const PER_LEASE: u64 = RECEIPTS_PER_LEASE as u64;
 /// What they take.
 pub(super) const BYTES_PER_LEASE: u64 = PER_LEASE * RECEIPT;
+/// Younger receipts stay: a client that was not answered repeats its request within this time.
+const YOUNG: Duration = Duration::from_secs(60);
 /// Leases that end in one round.
 const MOST: usize = 64;
 
@@ -27,13 +34,24 @@ pub(super) struct Leases {
 }
 
 impl Leases {
-    pub(super) async fn read(log: &LogReader, class: RetentionClass) -> Result<Self, StoreError> {
+    /// Those that may end are not being filled any more, and their receipts are not so young that their
+    /// requests may be on their way again.
+    pub(super) async fn read(
+        log: &LogReader,
+        class: RetentionClass,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let from = log.keys.receipt_leases(class);
         let limit = i64::try_from(MOST).unwrap_or(i64::MAX);
-        let options = GetOptions::new().with_prefix().with_keys_only().with_limit(limit);
+        let options = GetOptions::new().with_prefix().with_limit(limit);
         let response =
             log.cluster.kv(|mut kv| async move { kv.get(from, Some(options)).await }).await?;
-        let lease = |pair: &KeyValue| pair.key_str().ok().and_then(Keys::parse_receipt_lease);
+        let latest = now.minus(LONGEST_FILL + YOUNG);
+        let lease = |pair: &KeyValue| {
+            let granted_at = pair.value_str().ok().and_then(|millis| millis.parse().ok());
+            let is_old = granted_at.is_none_or(|millis| Timestamp::from_millis(millis) <= latest);
+            pair.key_str().ok().filter(|_| is_old).and_then(Keys::parse_receipt_lease)
+        };
         Ok(Self {
             oldest: response.kvs().iter().filter_map(lease).collect(),
             all: u64::try_from(response.count()).unwrap_or_default(),
@@ -46,13 +64,12 @@ impl Leases {
     }
 
     /// Ends the oldest leases until about `bytes` are free. Returns how many ended, and when the last
-    /// one did. The newest two are being filled.
+    /// one did.
     pub(super) async fn end(&self, log: &LogReader, bytes: u64) -> Result<(u64, u64), StoreError> {
         let enough = usize::try_from(bytes.div_ceil(BYTES_PER_LEASE)).unwrap_or(usize::MAX);
-        let spare = usize::try_from(self.all.saturating_sub(2)).unwrap_or(usize::MAX);
         let mut ended = 0;
         let mut at = 0;
-        for lease in self.oldest.iter().copied().take(enough.min(spare)) {
+        for lease in self.oldest.iter().copied().take(enough) {
             match log.cluster.lease(|mut leases| async move { leases.revoke(lease).await }).await {
                 Ok(response) => {
                     ended += 1;

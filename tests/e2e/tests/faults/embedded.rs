@@ -16,6 +16,8 @@ fn settings(path: &Path) -> Settings {
     Settings::new(&Store::File(path.to_owned()))
         .with("embedded.request_timeout", "1s")
         .with("events.replay_window", "2h")
+        .with("events.retention", "2h")
+        .with("events.idempotency_window", "2h")
 }
 
 async fn start_traffic(node: &Node, padding: usize) -> Traffic {
