@@ -15,10 +15,11 @@ use futures_util::{StreamExt, stream};
 use game_realtime_application::{
     TimelineLimits,
     panics::Watchdog,
-    ports::{EventFeed, EventRepository, FollowError},
+    ports::{Clock, EventFeed, EventRepository, FollowError},
 };
 use game_realtime_contract::{
-    ConnectionBuilder, EVERYTHING, EventBuilder, Follower, WallClock, keeping, unique_id,
+    ConnectionBuilder, EVERYTHING, EventBuilder, Follower, ManualClock, WallClock, keeping,
+    unique_id,
 };
 use game_realtime_domain::{Connection, EventType, Position};
 use game_realtime_embedded_adapter::{Config, EmbeddedStore};
@@ -31,6 +32,7 @@ struct Fixture {
     path: PathBuf,
     budget: ByteSize,
     sender: Connection,
+    clock: Arc<ManualClock>,
 }
 
 impl Fixture {
@@ -38,7 +40,8 @@ impl Fixture {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.redb");
         let sender = ConnectionBuilder::player("alice").build();
-        Self { _directory: directory, path, budget, sender }
+        let clock = Arc::new(ManualClock::new(WallClock.now()));
+        Self { _directory: directory, path, budget, sender, clock }
     }
 
     fn open(&self) -> EmbeddedStore {
@@ -48,15 +51,20 @@ impl Fixture {
             request_timeout: Duration::from_secs(30),
         };
         let retention = keeping(7 * DAY, 10_000, DAY);
-        EmbeddedStore::open(&config, retention, Arc::new(WallClock), &Watchdog::new()).unwrap()
+        let clock = Arc::clone(&self.clock) as _;
+        EmbeddedStore::open(&config, retention, clock, &Watchdog::new()).unwrap()
     }
 
-    /// Appends broadcasts with a `request_id` each, many at once; none may be refused.
+    /// Appends broadcasts with a `request_id` each, many at once, a hundred a second by the store's clock:
+    /// receipts that are seconds old stay. None may be refused.
     async fn write(&self, store: &EmbeddedStore, count: usize, text: usize) {
         let events = store.event_repository();
         let text = "x".repeat(text);
         stream::iter(0..count)
-            .map(|_| {
+            .map(|number| {
+                if number % 100 == 0 {
+                    self.clock.advance(Duration::from_secs(1));
+                }
                 let event = EventBuilder::from(&self.sender).request(&unique_id().to_string());
                 events.append(event.broadcast(&text))
             })

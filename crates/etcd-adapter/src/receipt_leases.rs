@@ -21,8 +21,17 @@ use crate::{
 pub(crate) const RECEIPTS_PER_LEASE: usize = 1000;
 /// A lease is filled for this part of the idempotency window at most...
 const FILL_PART: u32 = 24;
-/// ...and no longer than this, so that the oldest receipts can go alone.
-pub(crate) const LONGEST_FILL: Duration = Duration::from_secs(60);
+/// ...and, of broadcasts and messages, no longer than this, so that the oldest receipts can go alone.
+const LONGEST_FILL: Duration = Duration::from_secs(60);
+
+/// How long a lease of a class's receipts is filled at most.
+pub(crate) fn longest_fill(retention: &RetentionPolicy, class: RetentionClass) -> Duration {
+    let fill = retention.of(class).receipts / FILL_PART;
+    match class {
+        RetentionClass::State => fill.min(LONGEST_FILL),
+        RetentionClass::Purchases => fill,
+    }
+}
 
 pub(crate) struct ReceiptLeases {
     leases: Arc<Leases>,
@@ -63,7 +72,7 @@ impl ReceiptLeases {
             return Ok(filling.id);
         }
         let window = self.retention.of(class).receipts;
-        let fill = (window / FILL_PART).min(LONGEST_FILL);
+        let fill = longest_fill(&self.retention, class);
         let id = self.grant(class, window + fill).await?;
         let until = Instant::now() + fill;
         *self.lock().of_mut(class) = Some(Filling { id, receipts, until });

@@ -33,7 +33,7 @@ const STEP: usize = 1000;
 const CHUNK: usize = 128;
 /// Younger receipts go for want of space only when nothing else is left: a client that was not answered
 /// repeats its request within this time.
-const YOUNG_RECEIPT: Duration = Duration::from_secs(60);
+const YOUNG_RECEIPT: Duration = Duration::from_secs(10);
 /// How far ahead of the clock a time stamp may be to be believed, in milliseconds.
 const TRUSTED_AHEAD: u64 = 5000;
 

@@ -286,8 +286,7 @@ impl Housekeeper {
         // Receipts of broadcasts and messages beyond their part go first, then the oldest of those events
         // down to theirs, then the other receipts, then purchases and theirs, and then what is left.
         let part = budget / PART;
-        let now = self.clock.now();
-        let receipts = receipts::Leases::read(&self.log, RetentionClass::State, now).await?;
+        let receipts = self.receipts(RetentionClass::State).await?;
         let too_many = receipts.bytes().saturating_sub(part);
         self.end_receipts(memory, &receipts, too_many.min(excess(memory))).await?;
         for (class, kept) in [
@@ -301,7 +300,7 @@ impl Housekeeper {
             let freed = self.drop_oldest(memory, deletion, class, &own, oldest).await?;
             metrics::counter!("game_realtime_space_pruned_events_total").increment(freed);
             if excess(memory) > 0 {
-                let receipts = receipts::Leases::read(&self.log, class, now).await?;
+                let receipts = self.receipts(class).await?;
                 self.end_receipts(memory, &receipts, excess(memory)).await?;
             }
         }
@@ -309,6 +308,10 @@ impl Housekeeper {
         let is_over = excess(memory) > 0 && space.in_use > budget;
         memory.report.over_budget(is_over, space, budget);
         Ok(())
+    }
+
+    async fn receipts(&self, class: RetentionClass) -> Result<receipts::Leases, StoreError> {
+        receipts::Leases::read(&self.log, class, &self.retention, self.clock.now()).await
     }
 
     fn held(&self, class: RetentionClass) -> Vec<Held> {

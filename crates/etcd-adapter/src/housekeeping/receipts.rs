@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_client::{GetOptions, KeyValue};
-use game_realtime_application::ports::StoreError;
+use game_realtime_application::{RetentionPolicy, ports::StoreError};
 use game_realtime_domain::{RetentionClass, Timestamp};
 use tracing::debug;
 
@@ -12,7 +12,7 @@ use crate::{
     keys::Keys,
     leases::LeaseId,
     log::reader::LogReader,
-    receipt_leases::{LONGEST_FILL, RECEIPTS_PER_LEASE},
+    receipt_leases::{RECEIPTS_PER_LEASE, longest_fill},
 };
 
 /// What a receipt takes in etcd's file, in bytes: with a user id and a `request_id` of 36 characters.
@@ -22,7 +22,7 @@ pub(super) const PER_LEASE: u64 = RECEIPTS_PER_LEASE as u64;
 /// What they take.
 pub(super) const BYTES_PER_LEASE: u64 = PER_LEASE * RECEIPT;
 /// Younger receipts stay: a client that was not answered repeats its request within this time.
-const YOUNG: Duration = Duration::from_secs(60);
+const YOUNG: Duration = Duration::from_secs(10);
 /// Leases that end in one round.
 const MOST: usize = 64;
 
@@ -39,6 +39,7 @@ impl Leases {
     pub(super) async fn read(
         log: &LogReader,
         class: RetentionClass,
+        retention: &RetentionPolicy,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let from = log.keys.receipt_leases(class);
@@ -46,7 +47,7 @@ impl Leases {
         let options = GetOptions::new().with_prefix().with_limit(limit);
         let response =
             log.cluster.kv(|mut kv| async move { kv.get(from, Some(options)).await }).await?;
-        let latest = now.minus(LONGEST_FILL + YOUNG);
+        let latest = now.minus(longest_fill(retention, class) + YOUNG);
         let lease = |pair: &KeyValue| {
             let granted_at = pair.value_str().ok().and_then(|millis| millis.parse().ok());
             let is_old = granted_at.is_none_or(|millis| Timestamp::from_millis(millis) <= latest);
