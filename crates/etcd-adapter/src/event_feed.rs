@@ -81,7 +81,8 @@ impl EtcdEventFeed {
 impl EventFeed for EtcdEventFeed {
     async fn end(&self) -> Result<Cursor, StoreError> {
         let (epoch, revision) = self.epoch.read().await?;
-        Ok(Cursor { epoch, position: Position::after_revision(revision) })
+        // Events of this revision are all there.
+        Ok(Cursor { epoch, position: Position::new(revision, u32::MAX) })
     }
 
     async fn recent(&self, limits: TimelineLimits) -> Result<History, StoreError> {
