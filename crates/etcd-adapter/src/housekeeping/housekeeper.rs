@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 const STANDBY_ROUNDS: u32 = 6;
 /// Rounds of such a node between two looks at where the log begins.
 const REFRESH_ROUNDS: u32 = 120;
-/// The part of the budget that receipts of broadcasts and messages may take, and the part that these
+/// The part of what is kept that receipts of broadcasts and messages may take, and the part that these
 /// events have before purchases: a log full of purchases would leave clients nothing to return to.
 const PART: u64 = 4;
 /// Segments of purchases that are joined in one round.
@@ -285,7 +285,7 @@ impl Housekeeper {
         let by_space = excess(memory) > 0;
         // Receipts of broadcasts and messages beyond their part go first, then the oldest of those events
         // down to theirs, then the other receipts, then purchases and theirs, and then what is left.
-        let part = budget / PART;
+        let part = (budget - memory.garbage.reserve(budget)) / PART;
         let receipts = self.receipts(RetentionClass::State).await?;
         let too_many = receipts.bytes().saturating_sub(part);
         self.end_receipts(memory, &receipts, too_many.min(excess(memory))).await?;
