@@ -26,13 +26,14 @@ impl Space {
             .set(f64::from(u8::from(self.is_exhausted())));
     }
 
-    /// Notes how much etcd holds. Once it is a quarter more than the budget, more is written than can be
+    /// Notes how much etcd holds, and its budget if there is one. Once it is a quarter more than the budget, more is written than can be
     /// pruned and compacted: writers slow down, the more the further it is over, long before etcd's quota
     /// (twice the budget) is used up.
-    pub(crate) fn holds(&self, in_use: u64, budget: u64) {
-        let over = in_use.saturating_sub(budget / 4 * 5);
+    pub(crate) fn holds(&self, in_use: u64, budget: Option<u64>) {
+        let quarter = budget.unwrap_or(u64::MAX) / 4;
+        let over = in_use.saturating_sub(quarter.saturating_mul(5));
         let longest = u64::try_from(LONGEST_DELAY.as_millis()).unwrap_or_default();
-        let delay = longest.saturating_mul(over).checked_div(budget / 4).unwrap_or_default();
+        let delay = longest.saturating_mul(over).checked_div(quarter).unwrap_or_default();
         self.delay.store(delay.min(longest), Ordering::Relaxed);
     }
 
@@ -73,7 +74,7 @@ mod tests {
     fn writers_slow_down_the_more_the_further_etcd_is_over_its_budget() {
         let space = Space::default();
         let delay = |in_use| {
-            space.holds(in_use, 1000);
+            space.holds(in_use, Some(1000));
             space.delay()
         };
         assert_eq!(delay(1250), Duration::ZERO);
@@ -81,5 +82,9 @@ mod tests {
         assert_eq!(delay(1500), LONGEST_DELAY);
         assert_eq!(delay(9000), LONGEST_DELAY);
         assert_eq!(delay(1000), Duration::ZERO);
+        for budget in [None, Some(u64::MAX), Some(0)] {
+            space.holds(u64::MAX / 2, budget);
+            assert_eq!(space.delay(), Duration::ZERO, "{budget:?}");
+        }
     }
 }

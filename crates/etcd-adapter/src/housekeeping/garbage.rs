@@ -10,6 +10,8 @@ const SHORTEST_HISTORY: Duration = Duration::from_secs(1);
 /// Compactions are worth it early once this part of the budget is garbage.
 const EARLY_PART: u64 = 16;
 
+/// Times that are remembered, with the revision etcd had come to.
+const REMEMBERED: usize = 256;
 /// Before a compaction is tried again that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
@@ -62,6 +64,14 @@ impl Garbage {
             && self.passed.front().is_some_and(|(at, _)| now - *at > longest)
         {
             self.passed.pop_front();
+        }
+        // With long intervals what is longer ago is remembered less finely.
+        if self.passed.len() > REMEMBERED {
+            let mut place = 0;
+            self.passed.retain(|_| {
+                place += 1;
+                place > REMEMBERED / 2 || place % 2 == 1
+            });
         }
     }
 
@@ -140,6 +150,20 @@ mod tests {
         assert_eq!(garbage.due(INTERVAL, BUDGET), None);
         pass(&mut garbage, &mut revision, 10).await;
         assert_eq!(garbage.due(INTERVAL, BUDGET), Some(revision - 3000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_interval_is_kept_without_remembering_every_second_of_it() {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let mut garbage = Garbage::default();
+        garbage.compacted(0);
+        for second in 1..=3 * DAY.as_secs() {
+            advance(Duration::from_secs(1)).await;
+            garbage.passed(second, DAY);
+            assert!(garbage.passed.len() <= REMEMBERED);
+        }
+        let to = garbage.due(DAY, BUDGET).unwrap();
+        assert!((DAY.as_secs()..=2 * DAY.as_secs()).contains(&to), "{to}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -65,6 +65,7 @@ struct Memory {
     is_compaction_failing: bool,
     /// Whether what etcd held at the start is compacted: until then nobody knows what of it is garbage.
     is_settled: bool,
+    is_format_1_removed: bool,
     report: Report,
     /// What etcd's file held when it was out of space: its quota, as far as that is known.
     full_at: Option<u64>,
@@ -103,7 +104,7 @@ impl Housekeeper {
             memory.full_at = None;
         }
         let budget = self.budget(memory, space);
-        self.log.cluster.space().holds(space.in_use, budget.unwrap_or(u64::MAX));
+        self.log.cluster.space().holds(space.in_use, budget);
         memory.report.space(space, self.space_budget);
         self.report_window();
         if memory.term.is_none() && !is_exhausted {
@@ -115,6 +116,10 @@ impl Housekeeper {
         self.compact(memory, space, budget).await?;
         let term = memory.term.clone();
         let deletion = Deletion { cluster: &self.log.cluster, term: term.as_ref() };
+        if !memory.is_format_1_removed {
+            self.remove_format_1(&deletion).await?;
+            memory.is_format_1_removed = true;
+        }
         self.prune(memory, &deletion, space, budget).await?;
         if !is_exhausted {
             self.end_segment().await?;
@@ -181,8 +186,6 @@ impl Housekeeper {
             info!("this node keeps house");
             memory.is_settled = false;
             self.log.load_segments().await?;
-            let deletion = Deletion { cluster, term: memory.term.as_ref() };
-            self.remove_format_1(&deletion).await?;
         }
         Ok(())
     }

@@ -4,10 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use bytesize::ByteSize;
 use futures_util::{StreamExt, stream};
-use game_realtime_application::ports::{Clock, EventRepository};
+use game_realtime_application::{
+    panics::Watchdog,
+    ports::{Clock, EventRepository},
+};
 use game_realtime_contract::{ConnectionBuilder, EventBuilder, ManualClock, WallClock, at_least};
 use game_realtime_domain::EventType;
-use game_realtime_etcd_adapter::Config;
+use game_realtime_etcd_adapter::{Config, EtcdStore};
 use tokio::time::{Instant, sleep};
 
 use crate::support::{Following, Member, Raw, config, node, options, until};
@@ -113,5 +116,20 @@ async fn receipts_are_part_of_the_budget_once_they_are_minutes_old() {
     assert!(file <= budget * 5 / 2, "{file}");
     let receipts = raw.count("receipts").await;
     assert!((more..young + more).contains(&receipts), "{receipts} of {young} and {more}");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_budget_nothing_goes_before_its_time() {
+    let etcd = Member::start(&[]).await;
+    let config = Config { space_budget: ByteSize::b(0), ..small_budget(&etcd.endpoint()) };
+    let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
+    let watchdog = Watchdog::new();
+    let store = EtcdStore::start(&config, options(), Arc::new(WallClock), &watchdog);
+    let store = store.expect("no files to read");
+    let _following = Following::start(&store).await;
+    let (events, ..) = flood(&*store.events(), &raw, Duration::from_secs(5), None).await;
+    assert_eq!(raw.events().await, events);
+    assert_eq!(watchdog.alarmed(), None, "every task goes on");
     store.close().await;
 }
