@@ -1,20 +1,23 @@
 //! One transaction of the writer: what goes in, and what each part of the answer means.
 
+mod answer;
+
 use std::collections::HashMap;
 
 use etcd_client::{
-    Compare, CompareOp, DeleteOptions, GetOptions, GetResponse, PutOptions, Txn, TxnOp,
-    TxnOpResponse, TxnResponse,
+    Compare, CompareOp, DeleteOptions, GetOptions, PutOptions, Txn, TxnOp, TxnOpResponse,
+    TxnResponse,
 };
 use game_realtime_application::{
     NewEvent,
     ports::{AppendError, Appended, SpanKind, StoreError},
     trace::Span,
 };
-use game_realtime_domain::{Connection, Cursor, Epoch, PerClass, Position};
+use game_realtime_domain::{Connection, Epoch, PerClass};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use self::answer::committed;
 use crate::{
     epoch::revision,
     keys::{EventKey, Keys},
@@ -331,28 +334,6 @@ pub(crate) struct Shape {
     is_nested: bool,
 }
 
-/// What became of an event, and of what request.
-struct Committed {
-    appended: Appended,
-    /// Of the request that was committed.
-    fingerprint: Uuid,
-}
-
-impl Committed {
-    /// The answer to a request, which may be another one under the same `request_id`.
-    fn answer(&self, fingerprint: Uuid, duplicate: bool) -> Result<Appended, AppendError> {
-        if self.fingerprint != fingerprint {
-            return Err(AppendError::IdempotencyConflict);
-        }
-        Ok(Appended { duplicate, ..self.appended.clone() })
-    }
-}
-
-/// A receipt that cannot be read: whether the request was committed is not known.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-struct UnreadableReceipt(String);
-
 /// The place of a write among those of its transaction, from 1.
 fn index(place: usize) -> u16 {
     // A batch holds no more than OPERATIONS writes.
@@ -430,61 +411,4 @@ fn register(
 fn unregister(connection: &Connection, keys: &Keys) -> Vec<TxnOp> {
     let delete = |key| TxnOp::delete(key, None::<DeleteOptions>);
     keys.registration(connection).map(delete).collect()
-}
-
-/// What a part of the answer says of an event.
-fn committed(
-    new: &NewEvent,
-    index: u16,
-    revision: u64,
-    epoch: &Epoch,
-    part: Vec<TxnOpResponse>,
-) -> Result<Committed, UnreadableReceipt> {
-    let mut responses = part;
-    let mut receipt = None;
-    if let [TxnOpResponse::Txn(nested)] = responses.as_slice() {
-        let first_time = nested.succeeded();
-        responses = nested.op_responses();
-        if !first_time {
-            receipt = responses.first().and_then(get).and_then(|get| get.kvs().first().cloned());
-        }
-    }
-    let count = new.presence_of.is_some().then(|| responses.last().and_then(get)).flatten();
-    let recipient_connections = count.and_then(|get| u64::try_from(get.count()).ok());
-    let Some(receipt_pair) = receipt else {
-        return Ok(Committed {
-            appended: Appended {
-                event_id: new.event.id,
-                cursor: cursor(epoch, revision, u32::from(index)),
-                created_at: new.event.created_at,
-                duplicate: false,
-                recipient_connections,
-            },
-            fingerprint: new.receipt.as_ref().map(|own| own.fingerprint).unwrap_or_default(),
-        });
-    };
-    let first = records::decode_receipt(receipt_pair.value())
-        .map_err(|error| UnreadableReceipt(error.to_string()))?;
-    let created_in = u64::try_from(receipt_pair.create_revision()).unwrap_or_default();
-    Ok(Committed {
-        appended: Appended {
-            event_id: first.event_id(),
-            cursor: cursor(epoch, created_in, first.place),
-            created_at: first.created_at(),
-            duplicate: true,
-            recipient_connections,
-        },
-        fingerprint: first.fingerprint,
-    })
-}
-
-fn cursor(epoch: &Epoch, revision: u64, index: u32) -> Cursor {
-    Cursor { epoch: epoch.clone(), position: Position::new(revision, index) }
-}
-
-fn get(response: &TxnOpResponse) -> Option<&GetResponse> {
-    match response {
-        TxnOpResponse::Get(get) => Some(get),
-        TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
-    }
 }

@@ -1,9 +1,11 @@
 //! Records that this release cannot read, as a newer one or a mistake leaves them.
 
-use game_realtime_contract::{ConnectionBuilder, EVERYTHING, EventBuilder, Follower};
+use std::{sync::Arc, time::Duration};
+
+use game_realtime_contract::{ConnectionBuilder, EVERYTHING, EventBuilder, Follower, WallClock};
 use game_realtime_domain::EventType;
 
-use crate::support::{Errors, Raw, Recorder, config, node, options, shared_etcd};
+use crate::support::{Errors, Raw, Recorder, config, node, options, shared_etcd, until};
 
 const SKIPPED: &str = "game_realtime_feed_unreadable_total";
 
@@ -16,7 +18,7 @@ async fn what_cannot_be_read_is_counted_told_and_passed_over() {
     let etcd = shared_etcd().await;
     let config = config(&etcd.endpoint());
     let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
-    let store = node(&config, options(), std::sync::Arc::new(game_realtime_contract::WallClock));
+    let store = node(&config, options(), Arc::new(WallClock));
     let alice = ConnectionBuilder::player("alice").build();
     let first = store.events().append(EventBuilder::from(&alice).broadcast("1")).await.unwrap();
     let history = store.feed().recent(EVERYTHING).await.unwrap();
@@ -45,7 +47,7 @@ async fn what_cannot_be_read_is_counted_told_and_passed_over() {
     assert!(recorder.counter(SKIPPED) >= 6, "{}", recorder.counter(SKIPPED));
     assert!(!errors.lines().is_empty());
     // ...and so does that of a node that starts; where one node comes to, another can go on.
-    let late = node(&config, options(), std::sync::Arc::new(game_realtime_contract::WallClock));
+    let late = node(&config, options(), Arc::new(WallClock));
     let again = late.feed().recent(EVERYTHING).await.unwrap();
     assert_eq!(again.events, history.events);
     let mut elsewhere = Follower::open(&late.feed(), &again.epoch, follower.head()).await;
@@ -65,7 +67,7 @@ async fn a_store_of_a_newer_format_is_worked_on_if_it_may_be() {
     let etcd = shared_etcd().await;
     let config = config(&etcd.endpoint());
     let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
-    let start = || node(&config, options(), std::sync::Arc::new(game_realtime_contract::WallClock));
+    let start = || node(&config, options(), Arc::new(WallClock));
     let alice = ConnectionBuilder::player("alice").build();
     let append = || EventBuilder::from(&alice).broadcast("hi");
     let store = start();
@@ -98,7 +100,7 @@ async fn a_history_that_is_begun_anew_has_nothing_of_the_one_before() {
     let etcd = shared_etcd().await;
     let config = config(&etcd.endpoint());
     let raw = Raw::new(&etcd.endpoint(), &config.prefix).await;
-    let start = || node(&config, options(), std::sync::Arc::new(game_realtime_contract::WallClock));
+    let start = || node(&config, options(), Arc::new(WallClock));
     let alice = ConnectionBuilder::player("alice").build();
     let append = || EventBuilder::from(&alice).broadcast("hi");
     let store = start();
@@ -136,11 +138,9 @@ async fn events_of_the_format_before_are_removed_and_its_receipts_honoured() {
         let place = format!("events/broadcast/fe5e11a9a184{number:08x}fffe/private/everybody");
         put(&place, r#"{"id":"00000000-0000-0000-0000-000000000003"}"#).await;
     }
-    let store = node(&config, options(), std::sync::Arc::new(game_realtime_contract::WallClock));
-    crate::support::until("they are gone", std::time::Duration::from_secs(30), || async {
-        raw.count("events").await == 0
-    })
-    .await;
+    let store = node(&config, options(), Arc::new(WallClock));
+    until("they are gone", Duration::from_secs(30), || async { raw.count("events").await == 0 })
+        .await;
     let history = store.feed().recent(EVERYTHING).await.unwrap();
     assert_ne!(history.epoch.as_str(), "0123456789abcdef", "its cursors are a gap");
     store.close().await;
