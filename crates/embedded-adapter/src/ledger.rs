@@ -1,11 +1,10 @@
 //! What the file says about what it holds: changed in the transaction that changes it.
 
-use game_realtime_domain::RetentionClass;
+use game_realtime_domain::{PerClass, RetentionClass};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, Table};
 
 use crate::{
     fault::Fault,
-    per_class::PerClass,
     space::Space,
     tables::{
         EVENTS, EVENTS_BY_TYPE, LAST_EVENT, PRUNED_UP_TO, PURCHASES_PRUNED, RECEIPTS, STATE_PRUNED,

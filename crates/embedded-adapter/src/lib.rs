@@ -32,7 +32,6 @@ mod kick_orders;
 mod ledger;
 mod open_error;
 mod parts;
-mod per_class;
 mod positions;
 mod records;
 mod registry;

@@ -9,12 +9,12 @@
 //! time, the pages that one transaction replaces included. Large
 //! events are stored in parts (`parts.rs`), so that any free page will do.
 
+use game_realtime_domain::PerClass;
 use redb::{ReadableTable, Table};
 
 use crate::{
     fault::Fault,
     parts,
-    per_class::PerClass,
     tables::{
         PURCHASE_EVENT_BYTES, PURCHASE_RECEIPT_BYTES, STATE_EVENT_BYTES, STATE_RECEIPT_BYTES,
     },

@@ -3,14 +3,13 @@
 
 use std::collections::HashSet;
 
-use game_realtime_domain::{RetentionClass, Timestamp};
+use game_realtime_domain::{PerClass, RetentionClass, Timestamp};
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction};
 use tracing::info;
 
 use crate::{
     fault::Fault,
     ledger::Ledger,
-    per_class::PerClass,
     records,
     space::{Space, event_weight, receipt_weight},
     tables::{

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use game_realtime_domain::Timestamp;
+use game_realtime_domain::{PerClass, Timestamp};
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
@@ -14,7 +14,6 @@ use crate::{
     fault::Fault,
     ledger::Ledger,
     parts::{self, PartsTable},
-    per_class::PerClass,
     records::{ReceiptRecord, Unreadable, decode_receipt, encode_receipt, seal_event},
     space::{event_weight, receipt_weight},
     tables::{

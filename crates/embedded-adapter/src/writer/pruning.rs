@@ -9,14 +9,13 @@
 use std::time::Duration;
 
 use game_realtime_application::RetentionPolicy;
-use game_realtime_domain::{RetentionClass, Timestamp};
+use game_realtime_domain::{PerClass, RetentionClass, Timestamp};
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::{
     fault::Fault,
     ledger::Ledger,
     parts::{self, PartsTable},
-    per_class::PerClass,
     records,
     space::{Target, event_weight, receipt_weight},
     tables::{
