@@ -11,7 +11,7 @@ use game_realtime_domain::{Epoch, EventId, Position};
 /// What reaches back further than any store.
 pub const EVERYTHING: TimelineLimits = at_least(Duration::from_secs(1000 * 365 * 24 * 3600), 0);
 
-/// What holds everything younger than a window, and at least so many events, whatever it takes.
+/// Limits that keep events younger than `age` and at least `events` of them, without a bound in bytes.
 #[must_use]
 pub const fn at_least(age: Duration, events: usize) -> TimelineLimits {
     TimelineLimits { age, events, bytes: usize::MAX }

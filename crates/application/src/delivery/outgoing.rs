@@ -136,7 +136,7 @@ impl OutgoingEvent {
         }
     }
 
-    /// The timeline lets go of it. Whoever else holds it drops it soon.
+    /// Stops counting it: the timeline no longer holds it, and other holders drop it soon.
     pub(crate) fn release(&self) {
         let counted = self.packet_bytes.swap(Self::RELEASED, Ordering::Relaxed);
         if counted != Self::RELEASED {

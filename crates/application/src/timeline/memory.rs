@@ -1,6 +1,6 @@
 //! What things take of the process' memory.
 
-/// What an allocation of so many bytes takes: usual allocators keep a word beside it and round up.
+/// What an allocation of `bytes` takes: common allocators add a header of one word and round up.
 pub(crate) const fn heap(bytes: usize) -> usize {
     if bytes == 0 { 0 } else { (bytes + 8).next_multiple_of(16) }
 }

@@ -113,7 +113,7 @@ impl Crowd {
         }
         let idle = |crowd: &Self| crowd.watch.members.iter().all(Member::is_idle);
         self.turn_until(DRAIN_LIMIT, idle);
-        // There is one order: who has this has all before it.
+        // There is one order: a receiver of this event has received all before it.
         let now = self.options.shared.clock.now();
         if let Some(number) = self.watch.members.iter().position(|member| member.is_live) {
             self.send_new(number, now, Kind::Broadcast, true);

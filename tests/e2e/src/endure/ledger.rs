@@ -71,7 +71,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// A ledger for so many members, 128 at most.
+    /// A ledger for `members` clients, at most 128.
     pub(super) fn new(members: u32) -> Self {
         assert!(members <= u128::BITS, "a member is a bit");
         let count = members as usize;
