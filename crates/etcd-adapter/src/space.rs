@@ -26,9 +26,9 @@ impl Space {
             .set(f64::from(u8::from(self.is_exhausted())));
     }
 
-    /// Notes how much etcd holds, and its budget if there is one. Once it is a quarter more than the budget, more is written than can be
-    /// pruned and compacted: writers slow down, the more the further it is over, long before etcd's quota
-    /// (twice the budget) is used up.
+    /// Notes how much etcd holds, and its budget if there is one. Once it holds a quarter more than the
+    /// budget, more is written than can be pruned and compacted: writers slow down, the more the further
+    /// it is over, long before etcd's quota (twice the budget) is used up.
     pub(crate) fn holds(&self, in_use: u64, budget: Option<u64>) {
         let quarter = budget.unwrap_or(u64::MAX) / 4;
         let over = in_use.saturating_sub(quarter.saturating_mul(5));

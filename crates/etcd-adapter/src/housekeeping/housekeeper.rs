@@ -38,6 +38,9 @@ const REFRESH_ROUNDS: u32 = 120;
 /// The part of what is kept that receipts of broadcasts and messages may take, and the part that these
 /// events have before purchases: a log full of purchases would leave clients nothing to return to.
 const PART: u64 = 4;
+/// The part of the garbage by which its estimate may be too low. Purchases, and the last broadcasts and
+/// messages, go only for what is certain to be too much.
+const ESTIMATE_ERROR_PART: u64 = 4;
 /// Segments of purchases that are joined in one round.
 const JOINED_AT_ONCE: usize = 8;
 /// Segments of purchases that are joined span at most this part of their retention.
@@ -113,14 +116,17 @@ impl Housekeeper {
                 return Ok(());
             }
         }
-        self.compact(memory, space, budget).await?;
+        let is_space_stale = self.compact(memory, space, budget).await?;
         let term = memory.term.clone();
         let deletion = Deletion { cluster: &self.log.cluster, term: term.as_ref() };
         if !memory.is_format_1_removed {
             self.remove_format_1(&deletion).await?;
             memory.is_format_1_removed = true;
         }
-        self.prune(memory, &deletion, space, budget).await?;
+        self.expire(memory, &deletion).await?;
+        if let Some(budget) = budget.filter(|_| memory.is_settled && !is_space_stale) {
+            self.prune(memory, &deletion, space, budget).await?;
+        }
         if !is_exhausted {
             self.end_segment().await?;
             self.join_segments(&deletion).await?;
@@ -201,19 +207,22 @@ impl Housekeeper {
         Ok(())
     }
 
-    /// Begins a compaction if it is time, and notes one that has ended.
+    /// Begins a compaction if it is time, and notes one that has ended. Returns whether one has: what
+    /// it made free is in use by `space` still, and by what etcd says until its next commit.
     async fn compact(
         &self,
         memory: &mut Memory,
         space: Space,
         budget: Option<u64>,
-    ) -> Result<(), Ended> {
+    ) -> Result<bool, Ended> {
         let interval = self.compaction_interval.unwrap_or_default();
         memory.garbage.passed(self.log.segments.revision(), interval);
         let Some(interval) = self.compaction_interval else {
             return self.note_compaction_by_etcd(memory).await;
         };
-        if let Some(running) = memory.compacting.take_if(|running| running.is_finished()) {
+        let ended = memory.compacting.take_if(|running| running.is_finished());
+        let has_ended = ended.is_some();
+        if let Some(running) = ended {
             match running.await {
                 Ok((revision, Ok(()))) => {
                     debug!(revision, in_use = space.in_use, "history compacted");
@@ -248,29 +257,25 @@ impl Housekeeper {
                 (revision, cluster.compact(to).await)
             })));
         }
-        Ok(())
+        Ok(has_ended)
     }
 
     /// Finds out whether etcd, or another program, has compacted the history.
-    async fn note_compaction_by_etcd(&self, memory: &mut Memory) -> Result<(), Ended> {
+    async fn note_compaction_by_etcd(&self, memory: &mut Memory) -> Result<bool, Ended> {
         memory.is_settled = true;
+        let mut has_compacted = false;
         while let Some(oldest) = memory.garbage.oldest() {
             if !self.log.is_compacted(oldest).await? {
                 break;
             }
             memory.garbage.compacted(oldest);
+            has_compacted = true;
         }
-        Ok(())
+        Ok(has_compacted)
     }
 
-    /// Lets go of what is too old, or too much.
-    async fn prune(
-        &self,
-        memory: &mut Memory,
-        deletion: &Deletion<'_>,
-        space: Space,
-        budget: Option<u64>,
-    ) -> Result<(), Ended> {
+    /// Lets go of what is too old.
+    async fn expire(&self, memory: &mut Memory, deletion: &Deletion<'_>) -> Result<(), Ended> {
         let newest = u64::try_from(self.retention.replay_events).unwrap_or(u64::MAX);
         for class in RetentionClass::ALL {
             let own = self.held(class);
@@ -280,10 +285,25 @@ impl Housekeeper {
                 .min(plan::leaving(&own, &others, newest));
             self.drop_oldest(memory, deletion, class, &own, expired).await?;
         }
-        let Some(budget) = budget.filter(|_| memory.is_settled) else { return Ok(()) };
-        let excess = |memory: &Memory| {
-            let kept = space.in_use.saturating_sub(memory.garbage.bytes());
+        Ok(())
+    }
+
+    /// Lets go of the oldest of what is more than the budget.
+    async fn prune(
+        &self,
+        memory: &mut Memory,
+        deletion: &Deletion<'_>,
+        space: Space,
+        budget: u64,
+    ) -> Result<(), Ended> {
+        let excess_with = |memory: &Memory, garbage: u64| {
+            let kept = space.in_use.saturating_sub(garbage);
             kept.saturating_sub(budget - memory.garbage.reserve(budget))
+        };
+        let excess = |memory: &Memory| excess_with(memory, memory.garbage.bytes());
+        let certain_excess = |memory: &Memory| {
+            let garbage = memory.garbage.bytes();
+            excess_with(memory, garbage + garbage / ESTIMATE_ERROR_PART)
         };
         let by_space = excess(memory) > 0;
         // Receipts of broadcasts and messages beyond their part go first, then the oldest of those events
@@ -292,11 +312,12 @@ impl Housekeeper {
         let receipts = self.receipts(RetentionClass::State).await?;
         let too_many = receipts.bytes().saturating_sub(part);
         self.end_receipts(memory, &receipts, too_many.min(excess(memory))).await?;
-        for (class, kept) in [
-            (RetentionClass::State, part),
-            (RetentionClass::Purchases, 0),
-            (RetentionClass::State, 0),
-        ] {
+        let steps: [(_, _, &(dyn Fn(&Memory) -> u64 + Sync)); 3] = [
+            (RetentionClass::State, part, &excess),
+            (RetentionClass::Purchases, 0, &certain_excess),
+            (RetentionClass::State, 0, &certain_excess),
+        ];
+        for (class, kept, excess) in steps {
             let own = self.held(class);
             let all: u64 = own.iter().map(|held| plan::stored(held.size)).sum();
             let oldest = plan::filling(&own, excess(memory).min(all.saturating_sub(kept)));
