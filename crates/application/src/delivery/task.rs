@@ -132,6 +132,7 @@ impl Task {
             delivery.head(),
             updates,
         );
+        Self::show_timeline(&delivery);
         let mut skew = ClockSkew::new(Instant::now());
         let follow = async {
             // By turns one or the other goes first: neither can starve the other, and what
@@ -176,6 +177,10 @@ impl Task {
                 delivery.restart(history, self.clock.now());
             }
         }
+        Self::show_timeline(delivery);
+    }
+
+    fn show_timeline(delivery: &Delivery) {
         metrics::gauge!("game_realtime_timeline_events").set(as_f64(delivery.timeline().len()));
         metrics::gauge!("game_realtime_timeline_bytes").set(as_f64(delivery.timeline().bytes()));
         metrics::gauge!("game_realtime_connections_behind").set(as_f64(delivery.behind()));

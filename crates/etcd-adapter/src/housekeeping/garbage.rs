@@ -12,6 +12,8 @@ const EARLY_PART: u64 = 16;
 
 /// Times that are remembered, with the revision etcd had come to.
 const REMEMBERED: usize = 256;
+/// How long what is deleted takes space, at first: for the shortest history, two rounds and a compaction.
+const TURNAROUND: Duration = Duration::from_secs(8);
 /// Before a compaction is tried again that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
@@ -23,6 +25,10 @@ pub(super) struct Garbage {
     bytes: u64,
     /// The most garbage there was before each of the last compactions.
     peaks: VecDeque<u64>,
+    /// What etcd had in use, and when.
+    in_use: Option<(Instant, u64)>,
+    /// How fast that grew of late, in bytes per second.
+    growth: u64,
     /// When etcd had come to which revision.
     passed: VecDeque<(Instant, u64)>,
     compacted: u64,
@@ -47,12 +53,23 @@ impl Garbage {
         self.deleted.front().map(|(revision, _)| *revision)
     }
 
-    /// How much room garbage needs beside what is kept, within `budget`. Half of it before anything is
-    /// known: flat out there is as much garbage as kept, since a compaction takes the longer the more
-    /// there is of both.
+    /// How much room garbage needs beside what is kept, within `budget`: as much as there was before the
+    /// last compactions. Before the first one, that follows from how fast events are written.
     pub(super) fn reserve(&self, budget: u64) -> u64 {
-        let peak = self.peaks.iter().copied().max().unwrap_or(budget / 2);
-        peak.clamp(budget / 4, budget / 4 * 3)
+        let expected = self.growth.saturating_mul(TURNAROUND.as_secs()).min(budget / 2);
+        let peak = self.peaks.iter().copied().max().unwrap_or(expected);
+        peak.clamp(budget / 8, budget / 4 * 3)
+    }
+
+    /// Notes what etcd has in use.
+    pub(super) fn in_use(&mut self, bytes: u64) {
+        let now = Instant::now();
+        if let Some((at, before)) = self.in_use.replace((now, bytes)) {
+            let grown = u128::from(bytes.saturating_sub(before)) * 1000;
+            let rate = grown / (now - at).as_millis().max(1);
+            // A rise counts at once, a fall slowly.
+            self.growth = u64::try_from(rate).unwrap_or(u64::MAX).max(self.growth / 10 * 9);
+        }
     }
 
     /// Notes what revision etcd has come to.
@@ -182,7 +199,7 @@ mod tests {
     #[test]
     fn garbage_is_gone_with_the_revision_of_its_deletion() {
         let mut garbage = Garbage::default();
-        assert_eq!(garbage.reserve(1600), 800, "nothing is known");
+        assert_eq!(garbage.reserve(1600), 200, "nothing is known");
         garbage.add(10, 5);
         garbage.add(20, 700);
         garbage.compacted(10);
@@ -196,6 +213,21 @@ mod tests {
             garbage.add(revision, 1);
             garbage.compacted(revision);
         }
-        assert_eq!(garbage.reserve(1600), 400, "and not for ever");
+        assert_eq!(garbage.reserve(1600), 200, "and not for ever");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn before_the_first_compaction_garbage_is_expected_as_fast_as_events_are_written() {
+        let mut garbage = Garbage::default();
+        garbage.in_use(1000);
+        advance(Duration::from_millis(500)).await;
+        garbage.in_use(1040);
+        assert_eq!(garbage.reserve(1600), 640);
+        assert_eq!(garbage.reserve(800), 400, "but no more than half");
+        for _ in 0..50 {
+            advance(Duration::from_millis(500)).await;
+            garbage.in_use(900);
+        }
+        assert_eq!(garbage.reserve(1600), 200);
     }
 }

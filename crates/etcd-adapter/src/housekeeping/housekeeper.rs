@@ -108,6 +108,7 @@ impl Housekeeper {
         }
         let budget = self.budget(memory, space);
         self.log.cluster.space().holds(space.in_use, budget);
+        memory.garbage.in_use(space.in_use);
         memory.report.space(space, self.space_budget);
         self.report_window();
         if memory.term.is_none() && !is_exhausted {
