@@ -60,6 +60,9 @@ pub struct LimitsConfig {
     /// How long a client may stay without joining a namespace.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
+    /// How long a polling client may take to move to a WebSocket; it goes on polling otherwise.
+    #[serde(with = "humantime_serde")]
+    pub upgrade_timeout: Duration,
     /// How often a client is asked for a sign of life.
     #[serde(with = "humantime_serde")]
     pub ping_interval: Duration,

@@ -1,11 +1,13 @@
 //! What the connections of one Engine.IO session share: its request, its transport, its back
 //! pressure. The session id stays in here.
 
+mod polling;
+
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
@@ -14,7 +16,8 @@ use game_realtime_application::ports::Credentials;
 use game_realtime_domain::Namespace;
 use tokio::sync::{Notify, futures::Notified};
 
-use crate::websocket::{Gate, Transport};
+pub(crate) use self::polling::Polling;
+use crate::websocket::{Gate, Pause, Transport};
 
 /// How a client came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,27 +60,65 @@ pub(crate) struct EngineSession {
     attempted: AtomicBool,
     /// A polling client has been given what waited for it.
     polled: Notify,
-    /// How many of its connections have a full inbox.
-    congested: Mutex<u32>,
+    /// How many reasons there are to read nothing more from a polling client: full inboxes of its
+    /// connections, and refusals that are not over.
+    held_up: Mutex<u32>,
     relieved: Notify,
+    /// Of a session that began by polling.
+    polling: Option<Box<Polling>>,
 }
 
 impl EngineSession {
-    pub(crate) fn new(request: Request, transport: Option<Arc<Transport>>) -> Arc<Self> {
-        Arc::new(Self {
+    /// A session that is a WebSocket from the beginning.
+    pub(crate) fn on_websocket(request: Request, transport: Arc<Transport>) -> Arc<Self> {
+        Arc::new(Self::new(request, OnceLock::from(transport), None))
+    }
+
+    /// A session that begins by polling.
+    pub(crate) fn on_polling(request: Request) -> Arc<Self> {
+        Arc::new(Self::new(request, OnceLock::new(), Some(Box::default())))
+    }
+
+    fn new(
+        request: Request,
+        transport: OnceLock<Arc<Transport>>,
+        polling: Option<Box<Polling>>,
+    ) -> Self {
+        Self {
             request,
-            transport: transport.map_or_else(OnceLock::new, OnceLock::from),
+            transport,
             gates: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             attempted: AtomicBool::new(false),
             polled: Notify::new(),
-            congested: Mutex::new(0),
+            held_up: Mutex::new(0),
             relieved: Notify::new(),
-        })
+            polling,
+        }
     }
 
     pub(crate) fn transport(&self) -> Option<&Arc<Transport>> {
         self.transport.get()
+    }
+
+    pub(crate) fn polling(&self) -> Option<&Polling> {
+        self.polling.as_deref()
+    }
+
+    /// Notes the WebSocket of a session whose client has stopped polling. It is used only once the
+    /// library says that it is one.
+    pub(crate) fn upgraded(&self, transport: Arc<Transport>) {
+        self.transport.set(transport).ok();
+    }
+
+    /// Notes a connection.
+    pub(crate) fn connected(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes the end of a connection.
+    pub(crate) fn disconnected(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether it has joined a game namespace and not left all of them.
@@ -96,23 +137,42 @@ impl EngineSession {
 
     /// Notes that an inbox is full, or no longer. Reading goes on when none is.
     pub(crate) fn set_congested(&self, congested: bool) {
-        let mut inboxes = self.congested.lock().unwrap_or_else(PoisonError::into_inner);
-        *inboxes = if congested { inboxes.saturating_add(1) } else { inboxes.saturating_sub(1) };
-        if *inboxes == 0 {
-            if let Some(transport) = self.transport.get() {
-                transport.pause_reading(false);
-            }
-            self.relieved.notify_waiters();
+        if self.hold_up(congested) == 0
+            && let Some(transport) = self.transport.get()
+        {
+            transport.resume_reading(Pause::Congestion);
         }
     }
 
-    /// Reads from the WebSocket while no inbox is full. Only for one that is in use: during an upgrade the
-    /// library delivers nothing, and no inbox would empty before it has read that it is complete.
+    /// Reads nothing from the WebSocket until no inbox is full. Only for one that is in use: during an
+    /// upgrade the library delivers nothing, and no inbox would empty before it has read that it is
+    /// complete.
     pub(crate) fn pause_while_congested(&self) {
-        let inboxes = self.congested.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(transport) = self.transport.get() {
-            transport.pause_reading(*inboxes > 0);
+        let held_up = self.held_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(transport) = self.transport.get()
+            && *held_up > 0
+        {
+            transport.pause_reading(Pause::Congestion);
         }
+    }
+
+    /// Notes that a client is being refused, or may try again.
+    pub(crate) fn set_refusing(&self, refusing: bool) {
+        match (self.transport.get(), refusing) {
+            (Some(transport), true) => transport.pause_reading(Pause::Refusal),
+            (Some(transport), false) => transport.resume_reading(Pause::Refusal),
+            (None, _) => {}
+        }
+        self.hold_up(refusing);
+    }
+
+    fn hold_up(&self, more: bool) -> u32 {
+        let mut held_up = self.held_up.lock().unwrap_or_else(PoisonError::into_inner);
+        *held_up = if more { held_up.saturating_add(1) } else { held_up.saturating_sub(1) };
+        if *held_up == 0 {
+            self.relieved.notify_waiters();
+        }
+        *held_up
     }
 
     /// Waits until a polling client has been given what waited for it.
@@ -120,11 +180,16 @@ impl EngineSession {
         self.polled.notified()
     }
 
-    /// Waits until no inbox is full.
-    async fn uncongested(&self) {
+    /// Notes that a polling client has been given what waited for it.
+    pub(crate) fn note_poll(&self) {
+        self.polled.notify_waiters();
+    }
+
+    /// Waits until more can be taken from a polling client.
+    pub(crate) async fn uncongested(&self) {
         loop {
             let relieved = self.relieved.notified();
-            if *self.congested.lock().unwrap_or_else(PoisonError::into_inner) == 0 {
+            if *self.held_up.lock().unwrap_or_else(PoisonError::into_inner) == 0 {
                 return;
             }
             relieved.await;
@@ -132,77 +197,28 @@ impl EngineSession {
     }
 }
 
-/// The sessions that have connections, by their secret id.
+/// The sessions that began by polling, by their secret id, for as long as anything holds them.
 #[derive(Default)]
-pub(crate) struct EngineSessions(Mutex<HashMap<String, Known>>);
-
-/// Either half of a polling session may come first: its first connection, or its upgrade.
-#[derive(Default)]
-struct Known {
-    session: Option<Arc<EngineSession>>,
-    upgrade: Option<Arc<Transport>>,
-}
+pub(crate) struct EngineSessions(Mutex<HashMap<String, Weak<EngineSession>>>);
 
 impl EngineSessions {
-    /// Notes a connection of a session.
-    pub(crate) fn connected(&self, id: String, session: &Arc<EngineSession>) {
-        session.connections.fetch_add(1, Ordering::Relaxed);
-        let mut sessions = self.lock();
-        let known = sessions.entry(id).or_default();
-        known.session = Some(Arc::clone(session));
-        if let Some(transport) = known.upgrade.take() {
-            session.transport.set(transport).ok();
+    /// Notes the id that the library gave a session.
+    pub(crate) fn opened(self: &Arc<Self>, id: String, session: &Arc<EngineSession>) {
+        if let Some(polling) = session.polling() {
+            polling.opened(id.clone(), Arc::downgrade(self));
+            self.lock().insert(id, Arc::downgrade(session));
         }
     }
 
-    /// Notes the end of a connection.
-    pub(crate) fn disconnected(&self, id: &str, session: &EngineSession) {
-        if session.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.lock().remove(id);
-        }
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<EngineSession>> {
+        self.lock().get(id).and_then(Weak::upgrade)
     }
 
-    /// Notes that a polling session is being upgraded. It keeps polling if the upgrade fails; the
-    /// transport is used only once the library says that it is a WebSocket.
-    pub(crate) fn upgrading(&self, id: String, transport: Arc<Transport>) {
-        let mut sessions = self.lock();
-        let known = sessions.entry(id).or_default();
-        match &known.session {
-            Some(session) => {
-                session.transport.set(transport).ok();
-            }
-            None => known.upgrade = Some(transport),
-        }
+    fn forget(&self, id: &str) {
+        self.lock().remove(id);
     }
 
-    /// Forgets an upgrade that no connection came for.
-    pub(crate) fn upgrade_ended(&self, id: &str) {
-        if let Entry::Occupied(known) = self.lock().entry(id.to_owned())
-            && known.get().session.is_none()
-        {
-            known.remove();
-        }
-    }
-
-    /// Waits until a session can take more from its client.
-    pub(crate) async fn uncongested(&self, id: &str) {
-        if let Some(session) = self.get(id) {
-            session.uncongested().await;
-        }
-    }
-
-    /// Notes that a polling client has been given what waited for it.
-    pub(crate) fn polled(&self, id: &str) {
-        if let Some(session) = self.get(id) {
-            session.polled.notify_waiters();
-        }
-    }
-
-    fn get(&self, id: &str) -> Option<Arc<EngineSession>> {
-        self.lock().get(id).and_then(|known| known.session.clone())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Weak<EngineSession>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,9 +20,7 @@ use game_realtime_application::{
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    config::LimitsConfig, engine_session::EngineSessions, library::Library, turnstile::Turnstile,
-};
+use crate::{config::LimitsConfig, library::Library, turnstile::Turnstile};
 
 /// What the transport needs from the application.
 pub struct UseCases {
@@ -46,7 +44,6 @@ pub(crate) struct Gateway {
     use_cases: UseCases,
     limits: LimitsConfig,
     library: Library,
-    engine_sessions: Arc<EngineSessions>,
     handshakes: Buckets<IpAddr>,
     in_flight: Arc<InFlight>,
     turnstile: Turnstile,
@@ -64,7 +61,6 @@ impl Gateway {
         use_cases: UseCases,
         limits: LimitsConfig,
         library: Library,
-        engine_sessions: Arc<EngineSessions>,
         tasks: TaskTracker,
         draining: CancellationToken,
         watchdog: &Watchdog,
@@ -76,7 +72,6 @@ impl Gateway {
             use_cases,
             limits,
             library,
-            engine_sessions,
             tasks,
             workers: TaskTracker::new(),
             draining,
@@ -145,10 +140,6 @@ impl Gateway {
         &self.library
     }
 
-    pub(crate) fn engine_sessions(&self) -> &EngineSessions {
-        &self.engine_sessions
-    }
-
     /// Waits until no event is being carried out, or until `deadline`.
     pub(crate) async fn settle(&self, deadline: Instant) {
         let settled = async {
@@ -183,6 +174,11 @@ impl Gateway {
     /// Whether new connections are refused because the node is going down.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
+    }
+
+    /// Does something unless the node is going down.
+    pub(crate) async fn unless_draining<F: Future>(&self, work: F) -> Option<F::Output> {
+        self.draining.run_until_cancelled(work).await
     }
 
     /// Waits for `pause`, or until the node is going down.

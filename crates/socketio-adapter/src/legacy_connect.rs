@@ -40,7 +40,7 @@ pub(crate) fn checked_payload(body: Bytes, strip_queries: bool) -> Bytes {
 }
 
 /// The packets of a body, if it is well-formed.
-fn packets(payload: &str) -> Option<Vec<&str>> {
+pub(crate) fn packets(payload: &str) -> Option<Vec<&str>> {
     let mut packets = Vec::new();
     let mut rest = payload;
     while !rest.is_empty() {

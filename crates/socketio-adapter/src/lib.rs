@@ -17,6 +17,7 @@ mod engine_session;
 #[cfg(test)]
 mod fuzz;
 mod gateway;
+mod handshake;
 mod idle_transport;
 mod inbox;
 mod legacy_connect;
@@ -31,6 +32,7 @@ mod server;
 mod service;
 mod session;
 mod turnstile;
+mod upgrade;
 mod websocket;
 mod wire;
 

@@ -3,15 +3,16 @@
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::service::Service;
 use socketioxide::{ParserConfig, ProtocolVersion, SocketIo, service::SocketIoService};
-use tokio::time::sleep;
+use tokio::{task::unconstrained, time::sleep};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::{config::LimitsConfig, websocket::WebSocketStream};
+use crate::{config::LimitsConfig, legacy_connect, websocket::WebSocketStream};
 
 /// Packets that may wait in the library's own queue of one session. Domain events wait there only
 /// while the client polls, and all of them go out with the next poll: python-engineio clients give up
@@ -61,18 +62,19 @@ impl Library {
         (Self { service, tasks }, io)
     }
 
-    /// Answers a polling request, or one that is malformed.
-    pub(crate) async fn answer(&self, request: Request<Full<Bytes>>) -> Response<Full<Bytes>> {
+    /// Answers a polling request, or one that is malformed. A poll that is dropped before it is answered
+    /// has taken nothing out of the library's queue.
+    pub(crate) async fn answer(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
         let response = match Service::call(&self.service, request).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
         let (parts, body) = response.into_parts();
         match body.collect().await {
-            Ok(body) => Response::from_parts(parts, Full::new(body.to_bytes())),
+            Ok(body) => Response::from_parts(parts, body.to_bytes()),
             Err(error) => {
                 debug!(%error, "response body failed");
-                let mut response = Response::new(Full::default());
+                let mut response = Response::new(Bytes::new());
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 response
             }
@@ -91,6 +93,29 @@ impl Library {
         }
     }
 
+    /// Takes out what waits for the next poll of a session, as Engine.IO packets. Nobody else may poll.
+    pub(crate) async fn queued(&self, engine_id: &str, protocol: EngineProtocol) -> Vec<String> {
+        let mut queued = Vec::new();
+        // Once for each payload: the library fills one until the next packet is too many.
+        loop {
+            let version = protocol.version();
+            let request = Request::builder()
+                .uri(format!("/?EIO={version}&transport=polling&sid={engine_id}"))
+                .body(Full::default());
+            let Ok(request) = request else { return queued };
+            let answer = unconstrained(self.answer(request)).now_or_never();
+            let Some(answer) = answer.filter(|answer| answer.status() == StatusCode::OK) else {
+                return queued;
+            };
+            let payload = String::from_utf8(answer.into_body().into()).unwrap_or_default();
+            let before = queued.len();
+            queued.extend(protocol.packets(&payload));
+            if queued.len() == before {
+                return queued;
+            }
+        }
+    }
+
     /// Does something after a while.
     pub(crate) fn later(&self, delay: Duration, act: impl FnOnce(Self) + Send + 'static) {
         let library = self.clone();
@@ -104,9 +129,10 @@ impl Library {
     /// left alone. The library has no other way to close a transport without a Socket.IO
     /// disconnect, after which stock clients stay away.
     pub(crate) fn close_polling(&self, engine_id: &str, protocol: EngineProtocol) {
-        let (version, body) = match protocol {
-            EngineProtocol::V3 => (3, "1:1"),
-            EngineProtocol::V4 => (4, "1"),
+        let version = protocol.version();
+        let body = match protocol {
+            EngineProtocol::V3 => "1:1",
+            EngineProtocol::V4 => "1",
         };
         let request = Request::builder()
             .method(Method::POST)
@@ -126,6 +152,46 @@ pub(crate) enum EngineProtocol {
     V3,
     /// Socket.IO clients 3 and 4.
     V4,
+}
+
+impl EngineProtocol {
+    fn version(self) -> u8 {
+        match self {
+            Self::V3 => 3,
+            Self::V4 => 4,
+        }
+    }
+
+    /// The answer to a poll that has nothing to say.
+    pub(crate) fn noop_payload(self) -> &'static str {
+        match self {
+            Self::V3 => "1:6",
+            Self::V4 => NOOP,
+        }
+    }
+
+    /// The packets of a payload that the library made, but for those that say nothing.
+    fn packets(self, payload: &str) -> Vec<String> {
+        let packets = match self {
+            Self::V3 => legacy_connect::packets(payload).unwrap_or_default(),
+            Self::V4 => payload.split(SEPARATOR).collect(),
+        };
+        let says_something = |packet: &&str| !packet.is_empty() && *packet != NOOP;
+        packets.into_iter().filter(says_something).map(str::to_owned).collect()
+    }
+}
+
+/// An Engine.IO packet that says nothing.
+const NOOP: &str = "6";
+/// Between the packets of a payload of version 4.
+const SEPARATOR: char = '\u{1e}';
+
+/// The id of the session that an answer opens, if it does.
+pub(crate) fn opened_session(answer: &Response<Bytes>) -> Option<String> {
+    let body = std::str::from_utf8(answer.body()).ok()?;
+    let (_, id) = body.split_once(r#"{"sid":""#)?;
+    let (id, _) = id.split_once('"')?;
+    (answer.status() == StatusCode::OK).then(|| id.to_owned())
 }
 
 impl From<ProtocolVersion> for EngineProtocol {

@@ -10,10 +10,13 @@ use game_realtime_application::{
 };
 use game_realtime_domain::Namespace;
 use socketioxide::{
-    ProtocolVersion, SocketIo, TransportType,
+    ProtocolVersion, SocketIo,
     adapter::LocalAdapter,
     extract::AckSender,
-    handler::{ConnectHandler, FromConnectParts, FromMessageParts, MessageHandler, Value},
+    handler::{
+        ConnectHandler, DisconnectHandler, FromConnectParts, FromMessageParts, MessageHandler,
+        Value,
+    },
     socket::{DisconnectReason, Socket},
 };
 use tracing::{debug, info, warn};
@@ -68,7 +71,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// How soon a client that was refused can try again over the same WebSocket.
+/// How soon a client that was refused can try again over the same transport.
 const REST: Duration = Duration::from_millis(50);
 
 /// What the library itself says of a namespace that is not there.
@@ -160,27 +163,37 @@ async fn accept(
     let session = Session::new(gateway, connection, (seat, expires_at), engine, &socket);
     // Before the client can be told, so that no end of the socket is missed.
     socket.on_fallback(Inbound(Arc::clone(&session)));
-    socket.on_disconnect({
-        let session = Arc::clone(&session);
-        move |reason: DisconnectReason| async move { session.end(Some(reason)) }
-    });
+    socket.on_disconnect(Ended(Arc::clone(&session)));
     socket.extensions.insert(Accepted { session, cursor });
     Ok(())
+}
+
+/// Ends a session with its socket, at once: while the library waits for a handler in a task of its own, it
+/// ignores a client that joins again.
+struct Ended(Arc<Session>);
+
+impl DisconnectHandler<LocalAdapter, Ended> for Ended {
+    fn call_with_defer(
+        &self,
+        socket: Arc<Socket>,
+        reason: DisconnectReason,
+        forget: fn(Arc<Socket>),
+    ) {
+        self.0.end(Some(reason));
+        forget(socket);
+    }
 }
 
 /// Reads nothing from a client for a while that is being refused. The library ignores an attempt that
 /// comes before it is done with the last one, which is after the client was told.
 fn rest(gateway: &Arc<Gateway>, socket: &Socket) {
     let engine = socket.req_parts().extensions.get::<Arc<EngineSession>>().cloned();
-    // A polling client makes a request of its own for that.
-    let is_websocket = socket.transport_type() == TransportType::Websocket;
-    let Some(engine) = engine.filter(|_| is_websocket) else { return };
-    let Some(transport) = engine.transport() else { return };
-    transport.pause_reading(true);
+    let Some(engine) = engine else { return };
+    engine.set_refusing(true);
     let rested = Arc::clone(gateway);
     gateway.tasks().spawn(async move {
         rested.pause(REST).await;
-        engine.pause_while_congested();
+        engine.set_refusing(false);
     });
 }
 

@@ -60,13 +60,13 @@ pub(crate) struct ConnectionPush {
     /// What follows the packet type: nothing, or the Socket.IO namespace and a comma.
     prefix: String,
     gate: Gate,
-    road: Mutex<Road>,
+    route: Mutex<Route>,
     write_timeout: Duration,
     closing: OnceLock<CloseReason>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Road {
+enum Route {
     Library,
     Transport,
 }
@@ -95,7 +95,7 @@ impl ConnectionPush {
             library,
             format,
             prefix,
-            road: Mutex::new(Road::Library),
+            route: Mutex::new(Route::Library),
             write_timeout,
             closing: OnceLock::new(),
         }
@@ -156,85 +156,75 @@ impl ConnectionPush {
     }
 
     fn acknowledge(&self, id: i64, answer: &Answer) -> PushOutcome {
-        match self.take_road() {
-            Err(refused) => refused,
-            Ok(Road::Transport) => match serde_json::to_string(answer) {
+        self.hand_over(
+            |transport| match serde_json::to_string(answer) {
                 Ok(json) => {
                     let id = id.to_string();
-                    self.push_frame(&text_frame(&["43", &self.prefix, &id, "[", &json, "]"]))
+                    let frame = text_frame(&["43", &self.prefix, &id, "[", &json, "]"]);
+                    transport.push(self.gate, &frame)
                 }
                 Err(_) => PushOutcome::Gone,
             },
-            Ok(Road::Library) => {
-                let Some(socket) = self.socket.upgrade() else { return PushOutcome::Gone };
-                if !has_room(&socket, RESERVED_BY_ANSWERS) {
-                    return no_room(&socket);
+            |socket| {
+                if !has_room(socket, RESERVED_BY_ANSWERS) {
+                    return no_room(socket);
                 }
                 let mut none = Value::Bytes(Bytes::new());
-                match AckSender::from_message_parts(&socket, &mut none, &Some(id)) {
+                match AckSender::from_message_parts(socket, &mut none, &Some(id)) {
                     Ok(sender) => outcome(&sender.send(answer)),
                     Err(never) => match never {},
                 }
-            }
-        }
+            },
+        )
     }
 
     /// Sends an event that is for this connection alone.
     pub(crate) fn emit<T: Serialize>(&self, name: &str, argument: &T) -> PushOutcome {
-        match self.road() {
-            Road::Transport => match serde_json::to_string(&(name, argument)) {
-                Ok(json) => self.push_frame(&text_frame(&["42", &self.prefix, &json])),
+        self.hand_over(
+            |transport| match serde_json::to_string(&(name, argument)) {
+                Ok(json) => transport.push(self.gate, &text_frame(&["42", &self.prefix, &json])),
                 Err(_) => PushOutcome::Gone,
             },
-            Road::Library => match self.socket.upgrade() {
-                Some(socket) if has_room(&socket, RESERVED_BY_ANSWERS) => {
+            |socket| {
+                if has_room(socket, RESERVED_BY_ANSWERS) {
                     outcome(&socket.emit(name, argument))
+                } else {
+                    no_room(socket)
                 }
-                Some(socket) => no_room(&socket),
-                None => PushOutcome::Gone,
             },
-        }
+        )
     }
 
-    fn road(&self) -> Road {
-        *self.road.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push_frame(&self, frame: &Bytes) -> PushOutcome {
+    /// Hands something to the transport, to which the connection moves if the client has one by now, or
+    /// else to the library. What was handed over before arrives before it.
+    fn hand_over(
+        &self,
+        to_transport: impl FnOnce(&Arc<Transport>) -> PushOutcome,
+        to_library: impl FnOnce(&Arc<Socket>) -> PushOutcome,
+    ) -> PushOutcome {
         if self.closing().is_some() {
             return PushOutcome::Gone;
         }
-        match self.engine.transport() {
-            Some(transport) => transport.push(self.gate, frame),
-            None => PushOutcome::Gone,
-        }
-    }
-
-    /// Moves to the transport if the client has one by now.
-    fn take_road(&self) -> Result<Road, PushOutcome> {
-        if self.closing().is_some() {
-            return Err(PushOutcome::Gone);
-        }
-        let mut road = self.road.lock().unwrap_or_else(PoisonError::into_inner);
-        if *road == Road::Transport {
-            return Ok(Road::Transport);
-        }
-        let Some(socket) = self.socket.upgrade() else { return Err(PushOutcome::Gone) };
-        let Some(transport) = self.engine.transport() else { return Ok(Road::Library) };
-        if socket.transport_type() != TransportType::Websocket {
-            return Ok(Road::Library);
-        }
-        transport.hold(self.gate);
-        match outcome(&socket.emit(MARK, &self.gate)) {
-            PushOutcome::Taken => {
-                *road = Road::Transport;
-                Ok(Road::Transport)
-            }
-            refused @ (PushOutcome::Full | PushOutcome::Gone) => {
-                transport.release(self.gate);
-                Err(refused)
+        let transport = self.engine.transport();
+        let mut route = self.route.lock().unwrap_or_else(PoisonError::into_inner);
+        if *route == Route::Library {
+            let Some(socket) = self.socket.upgrade() else { return PushOutcome::Gone };
+            let is_websocket = socket.transport_type() == TransportType::Websocket;
+            let Some(transport) = transport.filter(|_| is_websocket) else {
+                // Still locked: nobody may move the connection before the library has it.
+                return to_library(&socket);
+            };
+            transport.hold(self.gate);
+            match outcome(&socket.emit(MARK, &self.gate)) {
+                PushOutcome::Taken => *route = Route::Transport,
+                refused @ (PushOutcome::Full | PushOutcome::Gone) => {
+                    transport.release(self.gate);
+                    return refused;
+                }
             }
         }
+        drop(route);
+        transport.map_or(PushOutcome::Gone, to_transport)
     }
 
     /// Whether the client is on a WebSocket, or has moved to one.
@@ -274,10 +264,9 @@ impl ConnectionPush {
         }
     }
 
-    fn push_through_library(&self, event: &OutgoingEvent) -> PushOutcome {
-        let Some(socket) = self.socket.upgrade() else { return PushOutcome::Gone };
-        if !has_room(&socket, RESERVED_BY_EVENTS) {
-            return no_room(&socket);
+    fn push_through_library(socket: &Socket, event: &OutgoingEvent) -> PushOutcome {
+        if !has_room(socket, RESERVED_BY_EVENTS) {
+            return no_room(socket);
         }
         let body = event.packet(BODIES, |event| {
             let body = body(event);
@@ -300,21 +289,17 @@ impl ConnectionPush {
         event: &OutgoingEvent,
         hand: impl FnOnce(&Arc<Transport>, Gate, &Bytes) -> PushOutcome,
     ) -> PushOutcome {
-        match self.take_road() {
-            Ok(Road::Transport) => {
+        self.hand_over(
+            |transport| {
                 let frame = event.packet(self.format, |event| {
                     let frame = self.frame(event);
                     let held = frame.len() + FRAME_COUNTS;
                     (frame, held)
                 });
-                match (frame, self.engine.transport()) {
-                    (Some(frame), Some(transport)) => hand(transport, self.gate, frame),
-                    (None, _) | (_, None) => PushOutcome::Gone,
-                }
-            }
-            Ok(Road::Library) => self.push_through_library(event),
-            Err(refused) => refused,
-        }
+                frame.map_or(PushOutcome::Gone, |frame| hand(transport, self.gate, frame))
+            },
+            |socket| Self::push_through_library(socket, event),
+        )
     }
 
     fn frame(&self, event: &OutgoingEvent) -> Bytes {
@@ -341,7 +326,9 @@ impl ClientPush for ConnectionPush {
     }
 
     async fn writable(&self) -> Result<(), ConnectionGone> {
-        if self.road() == Road::Transport {
+        let is_moved =
+            *self.route.lock().unwrap_or_else(PoisonError::into_inner) == Route::Transport;
+        if is_moved {
             let transport = self.engine.transport().ok_or(ConnectionGone)?;
             return transport.writable().await;
         }

@@ -20,7 +20,6 @@ use tracing::{debug, warn};
 use crate::{
     config::{HttpConfig, LimitsConfig},
     drain::drain,
-    engine_session::EngineSessions,
     gateway::{Gateway, UseCases},
     library::Library,
     namespaces,
@@ -61,20 +60,12 @@ impl SocketIoServer {
         let listener = listen(SocketAddr::new(http.host, http.port))?;
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
-        let engine_sessions = Arc::new(EngineSessions::default());
         let (library, io) = Library::new(&limits, use_cases.event_timeout, tasks.clone());
-        let gateway = Gateway::new(
-            use_cases,
-            limits.clone(),
-            library,
-            Arc::clone(&engine_sessions),
-            tasks,
-            draining.clone(),
-            watchdog,
-        );
+        let gateway =
+            Gateway::new(use_cases, limits.clone(), library, tasks, draining.clone(), watchdog);
         namespaces::register(&io, &gateway, &http.base_path);
         series::register();
-        let service = Service::new(Arc::clone(&gateway), engine_sessions, http);
+        let service = Service::new(Arc::clone(&gateway), http);
         Ok(Self { listener, service: Arc::new(service), gateway, limits, draining })
     }
 

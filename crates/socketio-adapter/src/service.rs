@@ -1,21 +1,17 @@
 //! The public HTTP service: which requests are ours, and what the library gets to see of them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use game_realtime_application::panics::panic_point;
 use game_realtime_domain::Namespace;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{
-        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
-        SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-    },
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION},
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 use tracing::debug;
 
 use crate::{
@@ -23,19 +19,15 @@ use crate::{
     config::HttpConfig,
     engine_session::{self, EngineSession, EngineSessions, WayIn},
     gateway::Gateway,
-    legacy_connect::{self, FrameFilter},
-    library::EngineProtocol,
+    handshake, legacy_connect,
+    library::{EngineProtocol, Library, opened_session},
     origin::{Origin, OriginPolicy, is_known},
     peer::{Peer, Slot},
     query::Query,
-    websocket::{Transport, WebSocketStream},
+    upgrade::Upgrade,
 };
 
 type Answer = Response<Full<Bytes>>;
-
-/// How long a client's first packet is waited for before it is read like all that follow: one that comes
-/// later comes alone.
-const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// Answers the requests of clients.
 pub(crate) struct Service {
@@ -47,14 +39,10 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(
-        gateway: Arc<Gateway>,
-        engine_sessions: Arc<EngineSessions>,
-        http: &HttpConfig,
-    ) -> Self {
+    pub(crate) fn new(gateway: Arc<Gateway>, http: &HttpConfig) -> Self {
         Self {
             gateway,
-            engine_sessions,
+            engine_sessions: Arc::default(),
             origins: OriginPolicy::new(&http.allowed_origins),
             proxies: TrustedProxies::new(http.trusted_proxies.clone()),
             base_path: http.base_path.clone(),
@@ -144,20 +132,31 @@ impl Service {
         if let Some(content_type) = content_type {
             lean.headers_mut().insert(CONTENT_TYPE, content_type.clone());
         }
-        match &query.session {
+        let library = self.gateway.library();
+        let known = query.session.as_ref().map(|id| self.engine_sessions.get(id));
+        let mut answer = match known {
             None => {
-                lean.extensions_mut().insert(EngineSession::new(engine_request, None));
+                let session = EngineSession::on_polling(engine_request);
+                lean.extensions_mut().insert(Arc::clone(&session));
+                let answer = library.answer(lean).await;
+                if let Some(id) = opened_session(&answer) {
+                    self.engine_sessions.opened(id, &session);
+                }
+                answer.map(Full::new)
             }
-            Some(id) if parts.method == Method::POST => {
+            // The library says so.
+            Some(None) => library.answer(lean).await.map(Full::new),
+            Some(Some(session)) if parts.method == Method::GET => {
+                let answer = wait(library, &session, query.protocol, lean).await;
+                session.note_poll();
+                answer
+            }
+            Some(Some(session)) => {
                 // A client that sends faster than its events commit waits here.
-                timeout(limits.body_timeout, self.engine_sessions.uncongested(id)).await.ok();
+                timeout(limits.body_timeout, session.uncongested()).await.ok();
+                library.answer(lean).await.map(Full::new)
             }
-            Some(_) => {}
-        }
-        let mut answer = self.gateway.library().answer(lean).await;
-        if let Some(id) = query.session.as_ref().filter(|_| parts.method == Method::GET) {
-            self.engine_sessions.polled(id);
-        }
+        };
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer
     }
@@ -169,87 +168,69 @@ impl Service {
     /// Turns the connection into a WebSocket and hands it to the library.
     fn upgrade(
         &self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         query: &Query,
         protocol: EngineProtocol,
         engine_request: engine_session::Request,
         slot: Slot,
     ) -> Answer {
-        let headers = request.headers();
-        let is_upgrade = headers
-            .get(UPGRADE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
-            && headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-        let accept = headers
-            .get(SEC_WEBSOCKET_KEY)
-            .map(|key| tungstenite::handshake::derive_accept_key(key.as_bytes()))
-            .and_then(|accept| HeaderValue::from_str(&accept).ok())
-            .filter(|_| is_upgrade);
-        let Some(accept) = accept else {
-            return error(StatusCode::BAD_REQUEST, "websocket handshake expected");
+        let Some(accepted) = handshake::accept(&request) else {
+            let mut refused = error(StatusCode::BAD_REQUEST, "websocket handshake expected");
+            refused.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            return refused;
         };
-        let upgraded = hyper::upgrade::on(&mut request);
-        let gateway = Arc::clone(&self.gateway);
-        let engine_sessions = Arc::clone(&self.engine_sessions);
-        let session = query.session.clone();
-        let legacy =
-            protocol == EngineProtocol::V3 && engine_request.way_in == WayIn::SocketIoNamespace;
+        let session = match &query.session {
+            None => None,
+            Some(id) => match self.engine_sessions.get(id) {
+                Some(session) => Some((id.clone(), session)),
+                None => return error(StatusCode::BAD_REQUEST, "unknown session"),
+            },
+        };
         let mut lean = Request::new(());
         *lean.uri_mut() = query.lean_uri();
-        self.gateway.tasks().spawn(async move {
-            let Ok(upgraded) = upgraded.await else { return };
-            let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-            let limits = gateway.limits();
-            let transport = Transport::new(
-                parts.io.into_inner(),
-                slot,
-                limits.send_buffer_bytes,
-                limits.write_timeout,
-                gateway.tasks().clone(),
-            );
-            // One that upgrades may be paused for its inbox, and what is there already was read.
-            let begins = session.is_none() && parts.read_buf.is_empty();
-            let dropped = match session {
-                None => {
-                    let session = EngineSession::new(engine_request, Some(Arc::clone(&transport)));
-                    lean.extensions_mut().insert(session);
-                    None
-                }
-                Some(id) => {
-                    engine_sessions.upgrading(id.clone(), Arc::clone(&transport));
-                    let library = gateway.library().clone();
-                    // A session whose upgrade broke off neither polls nor times out any more.
-                    let dropped: Box<dyn FnOnce() + Send> = Box::new(move || {
-                        engine_sessions.upgrade_ended(&id);
-                        library.close_polling(&id, protocol);
-                    });
-                    Some(dropped)
-                }
-            };
-            if begins {
-                transport.pause_reading(true);
-            }
-            let stream = WebSocketStream::new(
-                Arc::clone(&transport),
-                &parts.read_buf,
-                legacy.then(FrameFilter::default),
-                dropped,
-            );
-            gateway.library().take_websocket(stream, lean);
-            if begins {
-                // To read what it says first is a step of its own.
-                transport.readable(FIRST_WORD).await;
-                gateway.turnstile().pass().await;
-                transport.pause_reading(false);
+        let upgrade = Upgrade {
+            gateway: Arc::clone(&self.gateway),
+            protocol,
+            joins_by_packet: engine_request.way_in == WayIn::SocketIoNamespace,
+            slot,
+            lean,
+        };
+        let gateway = &self.gateway;
+        gateway.tasks().spawn(async move {
+            match session {
+                None => upgrade.begin_session(request, engine_request).await,
+                Some((id, session)) => upgrade.move_session(request, id, &session).await,
             }
         });
         let mut answer = empty(StatusCode::SWITCHING_PROTOCOLS);
-        let headers = answer.headers_mut();
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        answer.headers_mut().extend(accepted);
         answer
+    }
+}
+
+/// Answers a poll, at the latest when the client upgrades: it waits for that.
+async fn wait(
+    library: &Library,
+    session: &EngineSession,
+    protocol: Option<EngineProtocol>,
+    lean: Request<Full<Bytes>>,
+) -> Answer {
+    let polling = session.polling();
+    let Some((polling, _turn)) = polling.and_then(|it| Some((it, it.try_turn()?))) else {
+        // Two polls at once end a session; the library does so.
+        return library.answer(lean).await.map(Full::new);
+    };
+    // The library has taken nothing out of its queue while it does not answer, so nothing is lost.
+    tokio::select! {
+        biased;
+        answer = library.answer(lean) => answer.map(Full::new),
+        () = polling.is_ended() => {
+            let nothing = protocol.unwrap_or(EngineProtocol::V4).noop_payload();
+            let mut answer = Response::new(Full::from(nothing));
+            let text = HeaderValue::from_static("text/plain; charset=UTF-8");
+            answer.headers_mut().insert(CONTENT_TYPE, text);
+            answer
+        }
     }
 }
 

@@ -77,7 +77,7 @@ impl Session {
             gateway.limits().write_timeout,
         );
         let engine_id = socket.id.to_string();
-        gateway.engine_sessions().connected(engine_id.clone(), &engine);
+        engine.connected();
         let namespace = connection.namespace.as_str();
         metrics::gauge!("game_realtime_connections", "namespace" => namespace).increment(1.0);
         Arc::new(Self {
@@ -323,7 +323,7 @@ impl Session {
         let duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         info!(connection.id = %self.connection.id, namespace, reason, duration_ms, "connection ended");
         self.forget_expiry();
-        self.gateway.engine_sessions().disconnected(&self.engine_id, &self.engine);
+        self.engine.disconnected();
         if closing.is_some_and(CloseReason::is_final) {
             // Stock clients close it themselves, once they have read that they are disconnected.
             let (engine, id) = (Arc::clone(&self.engine), self.engine_id.clone());

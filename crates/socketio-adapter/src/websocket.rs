@@ -15,6 +15,8 @@
 mod frame;
 #[cfg(test)]
 mod fuzz;
+mod pause;
+mod probe;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -36,9 +38,12 @@ use socket2::SockRef;
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 use tokio_util::task::TaskTracker;
 
+use self::pause::Pauses;
 use crate::peer::Slot;
 
 pub(crate) use frame::{CLOSE_GOING_AWAY, text_frame};
+pub(crate) use pause::Pause;
+pub(crate) use probe::{Probe, Upgraded};
 pub(crate) use stream::WebSocketStream;
 
 /// The event name of marks. They never leave the node.
@@ -68,10 +73,14 @@ pub(crate) struct Transport {
 struct Outgoing {
     /// Whole frames, but for the first, of which the beginning may be written already.
     queue: VecDeque<Bytes>,
-    /// Bytes in `queue` and behind gates.
-    waiting: usize,
+    /// Bytes in `queue`.
+    queued: usize,
     /// The gates that are held.
     gates: Vec<(Gate, Vec<Bytes>)>,
+    /// Bytes behind gates.
+    held: usize,
+    /// The library is about to answer a probe that was answered already.
+    swallows_probe_answer: bool,
     /// Whether a task is writing the queue.
     writing: bool,
     /// The library's writer, while it waits for room.
@@ -92,10 +101,10 @@ enum State {
 
 #[derive(Default)]
 struct Reading {
-    paused: bool,
+    pauses: Pauses,
     /// Nothing more is read: the system would give what still comes in, even after a shutdown.
     ended: bool,
-    /// The library's reader, while it waits for the pause to end.
+    /// The library's reader, while it waits for the pauses to end.
     reader: Option<Waker>,
 }
 
@@ -117,6 +126,16 @@ impl Transport {
             reading: Mutex::default(),
             progress: Notify::new(),
         })
+    }
+
+    /// Begins with what the library had queued for the client's next poll. It will answer a probe next,
+    /// which was answered already.
+    pub(crate) fn begin_after_polling(self: &Arc<Self>, packets: &[String]) {
+        let mut outgoing = self.lock();
+        outgoing.swallows_probe_answer = true;
+        for packet in packets {
+            self.write(&mut outgoing, text_frame(&[packet]));
+        }
     }
 
     /// Holds a gate: what is pushed through it waits until its mark has come by.
@@ -156,12 +175,13 @@ impl Transport {
             State::Finishing | State::Closed => return PushOutcome::Gone,
         }
         // A frame is taken by an empty queue however large it is, or it would never be.
-        if outgoing.waiting > 0 && outgoing.waiting + frame.len() > self.buffer_bytes {
+        let waiting = outgoing.waiting();
+        if waiting > 0 && waiting + frame.len() > self.buffer_bytes {
             return PushOutcome::Full;
         }
         if let Some((_, held)) = outgoing.gates.iter_mut().find(|(held, _)| *held == gate) {
             held.push(frame.clone());
-            outgoing.waiting += frame.len();
+            outgoing.held += frame.len();
         } else {
             write(&mut outgoing);
         }
@@ -175,7 +195,7 @@ impl Transport {
             {
                 let outgoing = self.lock();
                 match outgoing.state {
-                    State::Open if outgoing.waiting <= self.buffer_bytes / 2 => return Ok(()),
+                    State::Open if outgoing.waiting() <= self.buffer_bytes / 2 => return Ok(()),
                     State::Open => {}
                     State::Finishing | State::Closed => return Err(ConnectionGone),
                 }
@@ -229,22 +249,32 @@ impl Transport {
         timeout(limit, self.tcp.peek(&mut [0])).await.ok();
     }
 
-    /// Stops reading from the client, or goes on.
-    pub(crate) fn pause_reading(&self, paused: bool) {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.paused = paused;
-        if !paused && let Some(reader) = reading.reader.take() {
+    /// Stops reading from the client, until [`resume_reading`](Self::resume_reading) with each reason.
+    pub(crate) fn pause_reading(&self, reason: Pause) {
+        self.lock_reading().pauses.add(reason);
+    }
+
+    /// Ends a pause. Reading goes on if there is no other reason against it.
+    pub(crate) fn resume_reading(&self, reason: Pause) {
+        let mut reading = self.lock_reading();
+        reading.pauses.remove(reason);
+        if !reading.pauses.any()
+            && let Some(reader) = reading.reader.take()
+        {
             reader.wake();
         }
     }
 
     fn end_reading(&self) {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reading = self.lock_reading();
         reading.ended = true;
-        reading.paused = false;
         if let Some(reader) = reading.reader.take() {
             reader.wake();
         }
+    }
+
+    fn lock_reading(&self) -> MutexGuard<'_, Reading> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Outgoing> {
@@ -333,12 +363,17 @@ impl Transport {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
         }
-        if outgoing.waiting > self.buffer_bytes {
+        // Not for what is behind a gate: its mark comes this way.
+        if outgoing.queued > self.buffer_bytes {
             outgoing.library = Some(context.waker().clone());
             return Poll::Pending;
         }
         let taken = frames.len();
         let mut rest = frames;
+        if outgoing.swallows_probe_answer {
+            outgoing.swallows_probe_answer = false;
+            rest = frame::without_probe_answer(frames);
+        }
         while !outgoing.gates.is_empty() {
             let Some((mark, gate)) = frame::find_mark(rest) else { break };
             let (before, after) = (rest.get(..mark.start), rest.get(mark.end..));
@@ -358,7 +393,7 @@ impl Transport {
         if let Some(index) = outgoing.gates.iter().position(|(held, _)| *held == gate) {
             let (_, frames) = outgoing.gates.swap_remove(index);
             for frame in frames {
-                outgoing.waiting -= frame.len();
+                outgoing.held -= frame.len();
                 self.write(outgoing, frame);
             }
         }
@@ -385,7 +420,8 @@ impl Transport {
         outgoing.state = State::Closed;
         outgoing.queue.clear();
         outgoing.gates.clear();
-        outgoing.waiting = 0;
+        outgoing.queued = 0;
+        outgoing.held = 0;
         socket.shutdown(std::net::Shutdown::Both).ok();
         if let Some(library) = outgoing.library.take() {
             library.wake();
@@ -401,14 +437,19 @@ impl Outgoing {
         self.gave_up |= error.kind() == io::ErrorKind::TimedOut;
     }
 
+    /// Bytes that wait to be written.
+    fn waiting(&self) -> usize {
+        self.queued + self.held
+    }
+
     fn queue(&mut self, frame: Bytes) {
-        self.waiting += frame.len();
+        self.queued += frame.len();
         self.queue.push_back(frame);
     }
 
     /// Removes bytes that were written.
     fn consume(&mut self, mut written: usize) {
-        self.waiting -= written;
+        self.queued -= written;
         while written > 0 {
             let Some(front) = self.queue.front_mut() else { return };
             let part = written.min(front.len());

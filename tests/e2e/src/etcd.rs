@@ -17,6 +17,8 @@ pub use raw::RawKey;
 
 use crate::{Certificates, http, port::free_port, signal::signal};
 
+/// How long etcd may take to read what it wrote, which is gigabytes after a while flat out.
+const RESTART_DEADLINE: Duration = Duration::from_secs(300);
 /// How long etcd may take to elect itself.
 const START_DEADLINE: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -153,13 +155,14 @@ impl Etcd {
         self.process.wait().ok();
     }
 
-    /// Starts it again, on the same data and the same ports, and waits until it is healthy.
+    /// Starts it again, on the same data and the same ports, and waits until it is healthy. Before that it
+    /// reads everything it has written since its last snapshot.
     pub async fn restart(&mut self) {
         self.kill();
         self.process = run(&self.arguments);
         self.reaper = reaper_of(self.process.id());
         self.serves.store(true, Ordering::Relaxed);
-        self.await_healthy().await;
+        timeout(RESTART_DEADLINE, self.healthy()).await.expect("etcd becomes healthy again");
     }
 
     /// Where clients find it.

@@ -28,6 +28,10 @@ pub const GUEST: &str = "/core/game/v1/real-time/guest/";
 /// The path of players.
 pub const PRIVATE: &str = "/core/game/v1/real-time/private/";
 
+/// The headers of a WebSocket handshake, with the key of RFC 6455, section 1.3.
+const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+
 /// The room of a narrow connection, in bytes.
 const NARROW: u32 = 4096;
 
@@ -147,12 +151,23 @@ impl Raw {
         Self::connect(port).await?.into_websocket(path, version).await
     }
 
+    /// Asks for the upgrade of a polling session: the status of the answer, `None` if there is none.
+    ///
+    /// # Errors
+    /// When nobody accepts.
+    pub async fn upgrade(
+        port: u16,
+        path: &str,
+        limit: Duration,
+    ) -> io::Result<(Self, Option<u16>)> {
+        let mut raw = Self::connect(port).await?;
+        let lines = format!("GET {path} HTTP/1.1\r\n{HANDSHAKE}");
+        let answer = raw.request(&lines, b"", limit).await;
+        Ok((raw, answer.map(|(status, _)| status)))
+    }
+
     async fn into_websocket(mut self, path: &str, version: u8) -> io::Result<Self> {
-        let lines = format!(
-            "GET {path}?EIO={version}&transport=websocket HTTP/1.1\r\nConnection: Upgrade\r\n\
-             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
-        );
+        let lines = format!("GET {path}?EIO={version}&transport=websocket HTTP/1.1\r\n{HANDSHAKE}");
         let answer = self.request(&lines, b"", crate::PATIENCE).await;
         if answer.as_ref().is_none_or(|(status, _)| *status != 101) {
             return Err(io::Error::other(format!("no websocket: {answer:?}")));

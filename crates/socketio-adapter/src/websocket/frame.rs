@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Gate, MARK};
+use super::{Gate, MARK, probe::is_probe_answer};
 
 /// A close frame with the status 1001, "going away" (RFC 6455, section 7.4.1).
 pub(crate) const CLOSE_GOING_AWAY: &[u8] = &[0x88, 0x02, 0x03, 0xE9];
@@ -33,6 +33,18 @@ pub(crate) fn text_frame(parts: &[&str]) -> Bytes {
     frame.freeze()
 }
 
+/// A short text frame as a client would send it, masked with zeros.
+pub(super) fn client_text_frame(text: &str) -> BytesMut {
+    let mut frame = BytesMut::from(&[FINAL_TEXT, 0x80][..]);
+    if let (Some(length), Ok(text_length)) = (frame.get_mut(1), u8::try_from(text.len())) {
+        debug_assert!(text_length < 126);
+        *length |= text_length;
+    }
+    frame.put_u32(0);
+    frame.put_slice(text.as_bytes());
+    frame
+}
+
 /// Finds the first mark among whole frames: where its frame lies, and which gate it opens.
 pub(super) fn find_mark(frames: &[u8]) -> Option<(Range<usize>, Gate)> {
     let mut start = 0;
@@ -44,6 +56,16 @@ pub(super) fn find_mark(frames: &[u8]) -> Option<(Range<usize>, Gate)> {
         start += end;
     }
     None
+}
+
+/// The frames but for the first, if that is the answer to a probe.
+pub(super) fn without_probe_answer(frames: &[u8]) -> &[u8] {
+    match payload_of(frames) {
+        Some((payload, end)) if frames.get(payload.clone()).is_some_and(is_probe_answer) => {
+            frames.get(end..).unwrap_or_default()
+        }
+        Some(_) | None => frames,
+    }
 }
 
 /// Where the payload of the first frame lies, and where the frame ends.

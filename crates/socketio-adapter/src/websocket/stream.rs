@@ -79,7 +79,7 @@ impl AsyncRead for WebSocketStream {
             if reading.ended {
                 return Poll::Ready(Ok(()));
             }
-            if reading.paused {
+            if reading.pauses.any() {
                 reading.reader = Some(context.waker().clone());
                 return Poll::Pending;
             }

@@ -178,7 +178,7 @@ impl Run {
         match outcome {
             PushOutcome::Taken => {
                 self.model.take(gate, frame);
-                let waiting = self.transport.lock().waiting;
+                let waiting = self.transport.lock().waiting();
                 assert!(waiting <= BUFFER.max(frame.len()), "{waiting} bytes wait");
             }
             PushOutcome::Full => {}
@@ -219,8 +219,8 @@ impl Run {
         };
         let written = timeout(PATIENCE, written).await.expect("there is room in the end");
         assert_eq!(written, bytes.len());
-        let waiting = self.transport.lock().waiting;
-        assert!(waiting <= BUFFER + bytes.len(), "{waiting} bytes wait");
+        let queued = self.transport.lock().queued;
+        assert!(queued <= BUFFER + bytes.len(), "{queued} bytes wait");
     }
 
     fn read(&mut self, bytes: usize) {
@@ -260,6 +260,41 @@ fn frames_are_written_in_the_order_in_which_they_were_taken() {
         }),
         10
     );
+}
+
+#[test]
+fn a_frame_larger_than_the_buffer_does_not_keep_the_mark_of_its_own_gate_away() {
+    runtime().block_on(async {
+        let (transport, mut client) = connection().await;
+        transport.hold(0);
+        let large = text_frame(&[&"x".repeat(BUFFER * 2)]);
+        assert_eq!(transport.push(0, &large), PushOutcome::Taken);
+        let mut stream = WebSocketStream::new(Arc::clone(&transport), b"", None, None);
+        let mark = text_frame(&["42[\"", MARK, "\",0]"]);
+        let written = tokio::io::AsyncWriteExt::write_all(&mut stream, &mark);
+        timeout(PATIENCE / 4, written).await.expect("the library goes on").unwrap();
+        let mut read = vec![0; large.len()];
+        client.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, large);
+    });
+}
+
+#[test]
+fn what_waited_for_a_poll_comes_first_and_the_second_answer_to_a_probe_not_at_all() {
+    runtime().block_on(async {
+        let (transport, mut client) = connection().await;
+        transport.begin_after_polling(&["42[\"a\"]".to_owned(), "2".to_owned()]);
+        let mut stream = WebSocketStream::new(Arc::clone(&transport), b"", None, None);
+        for written in ["3probe", "42[\"b\"]", "3probe"] {
+            let frame = text_frame(&[written]);
+            tokio::io::AsyncWriteExt::write_all(&mut stream, &frame).await.unwrap();
+        }
+        let expected = ["42[\"a\"]", "2", "42[\"b\"]", "3probe"].map(|text| text_frame(&[text]));
+        let expected = expected.concat();
+        let mut read = vec![0; expected.len()];
+        client.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, expected);
+    });
 }
 
 /// Delivery, a connection's answers and the library at once, while the client reads as it likes.
