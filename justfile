@@ -62,7 +62,7 @@ endure minutes="60" store="etcd":
     cargo run --release -q -p game-realtime-e2e --bin endure -- {{ minutes }} {{ store }}
 
 # Attack a node with its default limits, and say what it cost: handshakes, slow-loris, slow-consumers,
-# flood, fuzz [inputs] [seed].
+# flood, upgrade [attempts] [seed], fuzz [inputs] [seed].
 [no-exit-message]
 hostile *scenarios:
     cargo run --release -q -p game-realtime-e2e --bin hostile -- {{ scenarios }}

@@ -21,8 +21,13 @@ impl Polling {
 
     /// The same at any path, in version 3 or 4 of Engine.IO.
     pub async fn open_version(port: u16, path: &str, version: u8) -> Self {
+        Self::open_with(port, path, version, "").await
+    }
+
+    /// The same with more in the query of the first request, e.g. `&cursor=…`.
+    pub async fn open_with(port: u16, path: &str, version: u8, query: &str) -> Self {
         let path = format!("{path}?EIO={version}&transport=polling");
-        let opened = http::get(port, &path).await.expect("the server answers");
+        let opened = http::get(port, &format!("{path}{query}")).await.expect("the server answers");
         let (_, rest) = opened.body.split_once("\"sid\":\"").expect("a session id");
         let (session, _) = rest.split_once('"').expect("a session id");
         Self { port, version, path: format!("{path}&sid={session}"), session: session.to_owned() }
@@ -71,7 +76,12 @@ impl Polling {
         packets
     }
 
-    fn packets(&self, payload: &str) -> Vec<String> {
+    /// The packets of an answer.
+    ///
+    /// # Panics
+    /// When it is malformed.
+    #[must_use]
+    pub fn packets(&self, payload: &str) -> Vec<String> {
         if self.version != 3 {
             return payload.split(SEPARATOR).map(str::to_owned).collect();
         }

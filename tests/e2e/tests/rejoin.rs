@@ -1,5 +1,4 @@
 //! Clients that leave a namespace and join it again over the same transport, as fast as they can.
-#![expect(clippy::panic, clippy::unwrap_used, reason = "tests may fail")]
 
 use game_realtime_e2e::{
     PATIENCE, Polling, Server, Settings, Store, event,

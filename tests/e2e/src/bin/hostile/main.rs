@@ -1,5 +1,5 @@
 //! Attacks a node with its default limits for a while, and says what that cost it and its honest
-//! clients: `hostile [handshakes] [slow-loris] [slow-consumers] [flood] [fuzz [inputs] [seed]]`. Exit code 1
+//! clients: `hostile [handshakes] [slow-loris] [slow-consumers] [flood] [upgrade] [fuzz [inputs] [seed]]`. Exit code 1
 //! if it cost too much.
 #![expect(
     clippy::expect_used,
@@ -13,12 +13,14 @@ mod handshakes;
 mod honest;
 mod slow_consumers;
 mod slow_loris;
+mod upgrade;
 
 use std::{env, process::ExitCode};
 
 use game_realtime_e2e::{Server, Settings, Store};
 
-const SCENARIOS: [&str; 5] = ["handshakes", "slow-loris", "slow-consumers", "flood", "fuzz"];
+const SCENARIOS: [&str; 6] =
+    ["handshakes", "slow-loris", "slow-consumers", "flood", "upgrade", "fuzz"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -47,6 +49,7 @@ async fn main() -> ExitCode {
             "handshakes" => handshakes::run(&server).await,
             "slow-loris" => slow_loris::run(&server).await,
             "slow-consumers" => slow_consumers::run(&server).await,
+            "upgrade" => upgrade::run(&server, &numbers).await,
             _ => flood::run(&server).await,
         };
         let (_, most) = server.memory();
