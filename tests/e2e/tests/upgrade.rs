@@ -8,7 +8,7 @@ use game_realtime_e2e::{
     ConnectOptions, Driver, Form, Library, Meddler, PATIENCE, Polling, Server, Settings, Store,
     event, mint,
     raw::{Heard, Raw, frame, opcode},
-    shape,
+    request, shape,
 };
 use serde_json::json;
 use tokio::time::{sleep, timeout};
@@ -167,6 +167,42 @@ async fn nobody_upgrades_a_session_that_is_not_there() {
     let path = format!("{GUEST}?EIO=4&transport=websocket&sid=AAAAAAAAAAAAAAAAAAAAAA");
     let (_, status) = Raw::upgrade(server.port(), &path, PATIENCE).await.unwrap();
     assert_eq!(status, Some(400));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn stock_clients_that_offer_subprotocols_get_the_first() {
+    let server = Server::start(&settings()).await;
+    for library in [Library::JavaScript4, Library::JavaScript3, Library::JavaScript2] {
+        let driver = Driver::start(library);
+        for transports in [&["websocket"][..], &["polling", "websocket"]] {
+            let options = ConnectOptions::guest(&server.url())
+                .over(transports)
+                .with("options", json!({"protocols": ["game.v2", "game.v1"]}));
+            let client = driver.connect(&options).await;
+            let client = client.unwrap_or_else(|refused| panic!("{library:?}: {refused:?}"));
+            client.wait_upgrade().await;
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_nearly_a_handshake_is_refused() {
+    let server = Server::start(&settings()).await;
+    for missing in ["Connection", "Upgrade", "Sec-WebSocket-Version", "Sec-WebSocket-Key"] {
+        let handshake = [
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let headers: Vec<_> = handshake.into_iter().filter(|(name, _)| *name != missing).collect();
+        let path = format!("{GUEST}?EIO=4&transport=websocket");
+        let answer = request("GET", server.port(), &path, &headers, "").await.unwrap();
+        assert_eq!(answer.status, 400, "without {missing}");
+        assert_eq!(answer.header("Sec-WebSocket-Version"), Some("13"));
+    }
     server.stop().await;
 }
 
