@@ -2,7 +2,9 @@
 
 use alloc::string::String;
 
-use crate::{CommandLimits, EventType, Namespace, Payload, RequestId, Route, Sender};
+use crate::{
+    CommandLimits, EventType, Namespace, Payload, RequestId, Route, Sender, limits::length_up_to,
+};
 
 /// What a client asks for.
 #[derive(Debug, Clone, serde::Deserialize, garde::Validate)]
@@ -10,7 +12,7 @@ use crate::{CommandLimits, EventType, Namespace, Payload, RequestId, Route, Send
 #[garde(context(CommandLimits as limits))]
 pub struct BroadcastCommand {
     /// What is said.
-    #[garde(length(chars, min = 1, max = limits.message_length))]
+    #[garde(custom(length_up_to(limits.message_length)))]
     pub message: String,
     /// The client's idempotency key.
     #[serde(default)]

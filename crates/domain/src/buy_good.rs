@@ -2,7 +2,11 @@
 
 use alloc::string::String;
 
-use crate::{CommandLimits, EventType, Namespace, Payload, Recipient, RequestId, Route, Sender};
+use crate::{
+    CommandLimits, EventType, Namespace, Payload, Recipient, RequestId, Route, Sender,
+    count::{self, count_within_limits},
+    limits::length_up_to,
+};
 
 /// What a client asks for.
 #[derive(Debug, Clone, serde::Deserialize, garde::Validate)]
@@ -10,10 +14,11 @@ use crate::{CommandLimits, EventType, Namespace, Payload, Recipient, RequestId, 
 #[garde(context(CommandLimits as limits))]
 pub struct BuyGoodCommand {
     /// Which good, as the game's catalogue names it.
-    #[garde(length(chars, min = 1, max = limits.good_id_length))]
+    #[garde(custom(length_up_to(limits.good_id_length)))]
     pub good_id: String,
     /// How many.
-    #[garde(range(min = 1, max = CommandLimits::MAX_COUNT))]
+    #[serde(deserialize_with = "count::deserialize")]
+    #[garde(custom(count_within_limits))]
     pub count: i64,
     /// The client's idempotency key.
     #[serde(default)]

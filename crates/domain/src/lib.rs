@@ -14,6 +14,7 @@ mod author;
 mod broadcast;
 mod buy_good;
 mod connection;
+mod count;
 mod event;
 #[cfg(test)]
 mod fuzz;
@@ -30,6 +31,7 @@ pub use author::Author;
 pub use broadcast::{Broadcast, BroadcastCommand};
 pub use buy_good::{BuyGood, BuyGoodCommand};
 pub use connection::{Connection, ConnectionId, NodeId};
+pub use count::whole;
 pub use event::{
     Event, EventId, EventType, Payload, PerClass, RetentionClass, Sender, UnknownEventType,
 };

@@ -1,5 +1,7 @@
 //! The bounds that configuration sets on what a command may contain.
 
+use alloc::{format, string::String};
+
 /// Upper bounds on the fields of commands, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommandLimits {
@@ -15,4 +17,16 @@ impl CommandLimits {
     /// The largest `count` of a purchase: 2^53 - 1, the largest integer that every JSON
     /// implementation can represent exactly (RFC 8259, section 6).
     pub const MAX_COUNT: i64 = (1 << 53) - 1;
+}
+
+/// Whether a text has at least one character, and no more than a limit.
+#[expect(clippy::ptr_arg, reason = "called by what garde derives")]
+pub(crate) fn length_up_to(limit: usize) -> impl FnOnce(&String, &CommandLimits) -> garde::Result {
+    move |text, _limits| {
+        if (1..=limit).contains(&text.chars().count()) {
+            Ok(())
+        } else {
+            Err(garde::Error::new(format!("must have 1 to {limit} characters")))
+        }
+    }
 }

@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use crate::{
     CommandLimits, EventType, Namespace, Payload, Recipient, RequestId, Route, Sender, UserId,
+    limits::length_up_to,
 };
 
 /// What a client asks for.
@@ -15,7 +16,7 @@ pub struct SendMessageCommand {
     #[garde(skip)]
     pub target_user_id: UserId,
     /// What is said.
-    #[garde(length(chars, min = 1, max = limits.text_length))]
+    #[garde(custom(length_up_to(limits.text_length)))]
     pub text: String,
     /// The client's idempotency key.
     #[serde(default)]

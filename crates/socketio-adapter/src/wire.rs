@@ -116,11 +116,14 @@ mod tests {
 
     #[test]
     fn the_wire_format_of_an_error() {
-        let fault = FieldFault { path: "count".to_owned(), message: "lower than 1".to_owned() };
+        let fault = FieldFault {
+            path: "count".to_owned(),
+            message: "must be a whole number of at least 1".to_owned(),
+        };
         let failure = Failure::invalid(vec![fault]);
         insta::assert_snapshot!(
             serde_json::to_string(&ErrorEvent::new(&failure, "core.game.state.buy_good")).unwrap(),
-            @r#"{"error":"invalid payload","code":"invalid_payload","retryable":false,"fields":[{"path":"count","message":"lower than 1"}],"event":"core.game.state.buy_good"}"#
+            @r#"{"error":"invalid payload","code":"invalid_payload","retryable":false,"fields":[{"path":"count","message":"must be a whole number of at least 1"}],"event":"core.game.state.buy_good"}"#
         );
     }
 }

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt::Display, str::FromStr};
 
 use game_realtime_application::wire::FieldFault;
-use game_realtime_domain::UserId;
+use game_realtime_domain::{UserId, whole};
 use percent_encoding::percent_decode_str;
 
 /// What came behind the question mark. Parameters are taken; what is left in the end is a fault.
@@ -59,8 +59,8 @@ impl Query {
     /// Takes `limit`.
     pub(crate) fn take_limit(&mut self, most: usize) -> Option<usize> {
         self.take_with("limit", |text| {
-            let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
-            limit.ok_or_else(|| format!("must be an integer from 1 to {most}"))
+            let limit = whole_number(text).filter(|limit| (1..=most).contains(limit));
+            limit.ok_or_else(|| format!("must be a whole number from 1 to {most}"))
         })
     }
 
@@ -96,6 +96,15 @@ impl Query {
     }
 }
 
+/// Reads an integer in any spelling that JSON has for it.
+fn whole_number(text: &str) -> Option<usize> {
+    let in_json = || {
+        let number: serde_json::Number = text.parse().ok()?;
+        usize::try_from(whole(number.as_f64()?)?).ok()
+    };
+    text.parse().ok().or_else(in_json)
+}
+
 /// Undoes what a form does to text.
 fn decode(text: &str) -> Option<String> {
     let text = text.replace('+', " ");
@@ -122,7 +131,18 @@ mod tests {
 
     #[test]
     fn a_limit_has_bounds() {
-        for (text, limit) in [("1", Some(1)), ("10", Some(10)), ("0", None), ("11", None)] {
+        for (text, limit) in [
+            ("1", Some(1)),
+            ("10", Some(10)),
+            ("10.0", Some(10)),
+            ("1e1", Some(10)),
+            ("0", None),
+            ("11", None),
+            ("1.5", None),
+            ("-1", None),
+            ("NaN", None),
+            ("1e999", None),
+        ] {
             assert_eq!(Query::parse(&format!("limit={text}")).take_limit(10), limit, "{text}");
         }
     }
@@ -157,7 +177,7 @@ mod tests {
             [
                 "bad: must be UTF-8",
                 ": must be UTF-8",
-                "limit: must be an integer from 1 to 10",
+                "limit: must be a whole number from 1 to 10",
                 "user_id: must be given once",
                 "name: is not known",
             ]

@@ -82,10 +82,13 @@ mod tests {
             serde_json::to_string(&committed).unwrap(),
             @r#"{"status":"ok","event":{"id":"00000000-0000-0000-0000-000000000003","type":"core.game.state.send_message","cursor":"e1:7.2","created_at":"2026-11-18T11:06:40.123Z"},"duplicate":false,"recipient":{"connections":2}}"#
         );
-        let fault = FieldFault { path: "count".to_owned(), message: "lower than 1".to_owned() };
+        let fault = FieldFault {
+            path: "count".to_owned(),
+            message: "must be a whole number of at least 1".to_owned(),
+        };
         insta::assert_snapshot!(
             serde_json::to_string(&Answer::Failed(Failure::invalid(vec![fault]))).unwrap(),
-            @r#"{"status":"error","error":{"code":"invalid_payload","message":"invalid payload","retryable":false,"fields":[{"path":"count","message":"lower than 1"}]}}"#
+            @r#"{"status":"error","error":{"code":"invalid_payload","message":"invalid payload","retryable":false,"fields":[{"path":"count","message":"must be a whole number of at least 1"}]}}"#
         );
         insta::assert_snapshot!(
             serde_json::to_string(&Answer::Failed(Failure::of(ErrorCode::Unavailable))).unwrap(),

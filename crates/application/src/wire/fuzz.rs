@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use game_realtime_domain::{BroadcastCommand, BuyGoodCommand, CommandLimits, SendMessageCommand};
+use game_realtime_domain::{
+    BroadcastCommand, BuyGoodCommand, CommandLimits, SendMessageCommand, whole,
+};
 use game_realtime_fuzz::{Broken, BrokenText, JSON_WORDS, fuzz};
 use garde::Validate;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
@@ -32,6 +34,7 @@ const MESSAGES: BrokenText = Broken::text(
 const PURCHASES: BrokenText = Broken::text(
     &[
         r#"{"good_id":"sword","count":3}"#,
+        r#"{"good_id":"sword","count":30e-1}"#,
         r#"{"count":9007199254740991,"good_id":"1234567890","request_id":"r"}"#,
     ],
     JSON_WORDS,
@@ -126,7 +129,10 @@ fn a_message_is_taken_if_it_is_one() {
 fn a_purchase_is_taken_if_it_is_one() {
     let required: [(&str, Is); 2] = [
         ("good_id", |it| text(it, 10)),
-        ("count", |it| it.as_i64().is_some_and(|it| (1..=CommandLimits::MAX_COUNT).contains(&it))),
+        ("count", |it| {
+            let count = it.as_i64().or_else(|| whole(it.as_f64()?));
+            count.is_some_and(|it| (1..=CommandLimits::MAX_COUNT).contains(&it))
+        }),
     ];
     fuzz!(PURCHASES, |json: &String| check::<BuyGoodCommand>(json, &required));
 }
