@@ -22,11 +22,12 @@ use crate::{
     client_address::{TrustedProxies, counted},
     config::HttpConfig,
     engine_session::{self, EngineSession, EngineSessions, WayIn},
+    frame_filter::FrameFilter,
     gateway::Gateway,
-    legacy_connect::{self, FrameFilter},
     library::EngineProtocol,
     origin::{Origin, OriginPolicy, is_known},
     peer::{Peer, Slot},
+    polling_payload,
     query::Query,
     websocket::{Transport, WebSocketStream},
 };
@@ -132,11 +133,10 @@ impl Service {
         let content_type = parts.headers.get(CONTENT_TYPE);
         // As the library tells them apart.
         let is_text = content_type.is_none_or(|it| it != "application/octet-stream");
-        let body = if query.protocol == Some(EngineProtocol::V3) && is_text {
-            let joins_by_packet = engine_request.way_in == WayIn::SocketIoNamespace;
-            legacy_connect::checked_payload(body, joins_by_packet)
-        } else {
-            body
+        let joins_by_packet = engine_request.way_in == WayIn::SocketIoNamespace;
+        let body = match query.protocol {
+            Some(protocol) => polling_payload::checked(body, protocol, is_text, joins_by_packet),
+            None => body,
         };
         let mut lean = Request::new(Full::new(body));
         *lean.method_mut() = parts.method.clone();
@@ -233,7 +233,7 @@ impl Service {
             let stream = WebSocketStream::new(
                 Arc::clone(&transport),
                 &parts.read_buf,
-                legacy.then(FrameFilter::default),
+                FrameFilter::new(legacy),
                 dropped,
             );
             gateway.library().take_websocket(stream, lean);

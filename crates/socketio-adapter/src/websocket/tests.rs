@@ -29,7 +29,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::peer::Slots;
+use crate::{frame_filter::FrameFilter, peer::Slots};
 
 /// What waits for the client at most, in bytes.
 const BUFFER: usize = 6 * 1024;
@@ -141,7 +141,8 @@ struct Run {
 impl Run {
     async fn new() -> Self {
         let (transport, client) = connection().await;
-        let stream = WebSocketStream::new(Arc::clone(&transport), b"", None, None);
+        let stream =
+            WebSocketStream::new(Arc::clone(&transport), b"", FrameFilter::new(false), None);
         Self { transport, stream, client, model: Model::default(), read: Vec::new() }
     }
 
@@ -296,7 +297,8 @@ fn everybody_who_writes_at_once_is_heard_in_order() {
                 transport.flush();
             }
         });
-        let mut stream = WebSocketStream::new(Arc::clone(&transport), b"", None, None);
+        let mut stream =
+            WebSocketStream::new(Arc::clone(&transport), b"", FrameFilter::new(false), None);
         let library = tokio::spawn(async move {
             for number in 0..EACH {
                 let two = [numbered("written", 2 * number), numbered("written", 2 * number + 1)];
@@ -326,6 +328,20 @@ fn everybody_who_writes_at_once_is_heard_in_order() {
         };
         let read = timeout(PATIENCE * 2, everything).await.expect("it ends");
         assert_numbered(&read, [("pushed", EACH), ("queued", EACH), ("written", 2 * EACH)]);
+    });
+}
+
+#[test]
+fn what_is_held_back_does_not_hide_that_the_client_is_gone() {
+    runtime().block_on(async {
+        let (transport, mut client) = connection().await;
+        let mut stream = WebSocketStream::new(transport, b"", FrameFilter::new(false), None);
+        // Half of the name of an event, with an empty mask.
+        let begins = [&[0x81, 0x80 | 20, 0, 0, 0, 0][..], b"42[\"a\\t"].concat();
+        tokio::io::AsyncWriteExt::write_all(&mut client, &begins).await.unwrap();
+        drop(client);
+        let read = timeout(PATIENCE, stream.read(&mut [0; 100])).await;
+        assert_eq!(read.expect("it ends").unwrap(), 0);
     });
 }
 
