@@ -19,6 +19,7 @@ mod frame_filter;
 #[cfg(test)]
 mod fuzz;
 mod gateway;
+mod http_stream;
 mod idle_transport;
 mod inbox;
 mod library;

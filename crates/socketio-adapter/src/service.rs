@@ -15,7 +15,7 @@ use http::{
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 use tracing::debug;
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     engine_session::{self, EngineSession, EngineSessions, WayIn},
     frame_filter::FrameFilter,
     gateway::Gateway,
+    http_stream::{HttpStream, Progress},
     library::EngineProtocol,
     origin::{Origin, OriginPolicy, is_known},
     peer::{Peer, Slot},
@@ -130,6 +131,9 @@ impl Service {
             }
             Err(_elapsed) => return error(StatusCode::REQUEST_TIMEOUT, "timed out"),
         };
+        if let Some(progress) = parts.extensions.get::<Arc<Progress>>() {
+            progress.request_is_read();
+        }
         let content_type = parts.headers.get(CONTENT_TYPE);
         // As the library tells them apart.
         let is_text = content_type.is_none_or(|it| it != "application/octet-stream");
@@ -199,10 +203,10 @@ impl Service {
         *lean.uri_mut() = query.lean_uri();
         self.gateway.tasks().spawn(async move {
             let Ok(upgraded) = upgraded.await else { return };
-            let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
+            let Ok(parts) = upgraded.downcast::<TokioIo<HttpStream>>() else { return };
             let limits = gateway.limits();
             let transport = Transport::new(
-                parts.io.into_inner(),
+                parts.io.into_inner().into_tcp(),
                 slot,
                 limits.send_buffer_bytes,
                 limits.write_timeout,
