@@ -73,7 +73,7 @@ impl Service {
             Origin::Refused => error(StatusCode::FORBIDDEN, "forbidden"),
             Origin::None | Origin::Allowed(_) if request.method() == Method::OPTIONS => {
                 let mut preflight = empty(StatusCode::NO_CONTENT);
-                origin.apply_preflight(&mut preflight);
+                origin.apply_preflight(request.headers(), &mut preflight);
                 return preflight;
             }
             Origin::None | Origin::Allowed(_) if !is_known(request.method()) => {
