@@ -20,21 +20,22 @@ use tokio::{
 
 /// How long an answer to a client that sends no more may take. Most clients that do not send any more are
 /// gone: what is done for them ends, such as a long poll.
-const HALF_CLOSED: Duration = Duration::from_secs(5);
+const HALF_CLOSED: Duration = Duration::from_secs(2);
 
 /// Where a connection is between two requests.
 #[derive(Default)]
 pub(crate) struct Progress {
     /// Bytes came since the last head was waited for.
     has_begun: AtomicBool,
-    /// All of the request is there, and its answer is not.
-    is_read: AtomicBool,
+    /// The head of a request has come, and its answer is not written.
+    is_answering: AtomicBool,
 }
 
 impl Progress {
-    /// Says that all of the request has come.
-    pub(crate) fn request_is_read(&self) {
-        self.is_read.store(true, Ordering::Relaxed);
+    /// Says that a request is being answered. (hyper looks for the end of the stream before anybody could
+    /// know that a body is complete.)
+    pub(crate) fn answer_begins(&self) {
+        self.is_answering.store(true, Ordering::Relaxed);
     }
 }
 
@@ -70,7 +71,7 @@ impl AsyncRead for HttpStream {
             self.progress.has_begun.store(true, Ordering::Relaxed);
             return Poll::Ready(Ok(()));
         }
-        if !self.progress.is_read.load(Ordering::Relaxed) {
+        if !self.progress.is_answering.load(Ordering::Relaxed) {
             return Poll::Ready(Ok(()));
         }
         // hyper reads on once it has written the answer.
@@ -135,7 +136,7 @@ impl Timer for HeadTimer {
     /// Called when a head is waited for.
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         self.progress.has_begun.store(false, Ordering::Relaxed);
-        self.progress.is_read.store(false, Ordering::Relaxed);
+        self.progress.is_answering.store(false, Ordering::Relaxed);
         let deadline = tokio::time::Instant::from_std(deadline);
         let is_idle = self.is_idle.swap(true, Ordering::Relaxed);
         let deadline = if is_idle { deadline - self.head + self.keep_alive } else { deadline };

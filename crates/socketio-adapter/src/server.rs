@@ -7,11 +7,7 @@ use game_realtime_application::{
     panics::{Watchdog, panic_point},
 };
 use http::{Request, Response};
-use hyper::{
-    body::{Body, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::{
@@ -181,12 +177,8 @@ async fn serve(
     let timer =
         HeadTimer::new(Arc::clone(&progress), limits.header_timeout, limits.keep_alive_timeout);
     let stream = HttpStream::new(tcp, Arc::clone(&progress));
-    let answer = service_fn(move |mut request: Request<Incoming>| {
-        if request.body().is_end_stream() {
-            progress.request_is_read();
-        } else {
-            request.extensions_mut().insert(Arc::clone(&progress));
-        }
+    let answer = service_fn(move |request: Request<Incoming>| {
+        progress.answer_begins();
         let (service, peer) = (Arc::clone(&service), peer.clone());
         async move {
             let answer: Response<_> = service.answer(request, peer).await;

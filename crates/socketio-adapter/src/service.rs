@@ -24,7 +24,7 @@ use crate::{
     engine_session::{self, EngineSession, EngineSessions, WayIn},
     frame_filter::FrameFilter,
     gateway::Gateway,
-    http_stream::{HttpStream, Progress},
+    http_stream::HttpStream,
     library::EngineProtocol,
     origin::{Origin, OriginPolicy, is_known},
     peer::{Peer, Slot},
@@ -131,9 +131,6 @@ impl Service {
             }
             Err(_elapsed) => return error(StatusCode::REQUEST_TIMEOUT, "timed out"),
         };
-        if let Some(progress) = parts.extensions.get::<Arc<Progress>>() {
-            progress.request_is_read();
-        }
         let content_type = parts.headers.get(CONTENT_TYPE);
         // As the library tells them apart.
         let is_text = content_type.is_none_or(|it| it != "application/octet-stream");
