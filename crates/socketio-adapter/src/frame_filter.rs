@@ -297,6 +297,9 @@ pub(crate) fn take(from: &mut Bytes, into: &mut tokio::io::ReadBuf<'_>) {
 mod tests {
     use super::*;
 
+    /// The first byte of a message, and its payload.
+    type Message = (u8, Vec<u8>);
+
     const MASK: [u8; 4] = [1, 2, 3, 4];
 
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -318,7 +321,7 @@ mod tests {
 
     /// The messages and control frames that are written, with their first bytes.
     pub(crate) fn messages(mut frames: &[u8]) -> Vec<(u8, Vec<u8>)> {
-        let (mut messages, mut open): (Vec<(u8, Vec<u8>)>, Option<(u8, Vec<u8>)>) = (vec![], None);
+        let (mut messages, mut open): (Vec<Message>, Option<Message>) = (vec![], None);
         while let Some(frame) = Frame::parse(frames) {
             let payload = &frames[frame.header..frame.header + frame.payload];
             let payload = payload.iter().zip(frame.mask.iter().cycle()).map(|(a, b)| a ^ b);

@@ -172,9 +172,9 @@ mod tests {
             packet(0, b"40/core/guest,"),
         ];
         assert_eq!(check(&[name, attachment.clone(), connect.clone()]), read.concat());
-        assert_eq!(check(&[attachment.clone()]), attachment);
+        assert_eq!(check(std::slice::from_ref(&attachment)), attachment);
         let cut = connect[..connect.len() - 1].to_vec();
-        assert_eq!(check(&[cut.clone()]), cut);
+        assert_eq!(check(std::slice::from_ref(&cut)), cut);
     }
 
     #[test]

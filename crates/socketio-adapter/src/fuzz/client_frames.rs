@@ -27,6 +27,9 @@ const PACKETS: Broken = Broken::bytes(
     &["?", ",", "40/", "40/a?b,", "é", "\u{0}", "xxxxxxxxxxxxxxxxxxxxxxxx"],
 );
 
+/// The first byte of a message, and its payload.
+type Message = (u8, Vec<u8>);
+
 /// What a client of any kind writes, and how it is cut on the way.
 struct Written;
 
@@ -83,7 +86,7 @@ fn put(bytes: &mut Vec<u8>, first: u8, mask: Option<[u8; 4]>, wide: usize, paylo
 
 /// The messages and control frames among frames that are all complete, and unmasked.
 fn messages(mut bytes: &[u8]) -> Option<Vec<(u8, Vec<u8>)>> {
-    let (mut messages, mut open): (Vec<(u8, Vec<u8>)>, Option<(u8, Vec<u8>)>) = (vec![], None);
+    let (mut messages, mut open): (Vec<Message>, Option<Message>) = (vec![], None);
     while !bytes.is_empty() {
         let (header, payload) = head(bytes)?;
         let frame = bytes.get(..header.checked_add(payload)?)?;
