@@ -144,6 +144,8 @@ async fn converse(stream: TcpStream, peer: IpAddr, context: Arc<Context>) {
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEAD_BYTES)
         .keep_alive(false)
+        // One that sends no more may still read, as `nc -N` does.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     match timeout(context.connection_lifetime(), connection).await {
         Ok(Ok(())) => {}
@@ -222,6 +224,19 @@ mod tests {
         let body = r#"{"status":"not_ready","reasons":[{"check":"store","message":"store unavailable: connection refused"}]}"#;
         assert!(answer.ends_with(body), "{answer}");
         assert!(ask(&server, "GET", "/healthz").await.starts_with("HTTP/1.1 200 "));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_no_more_is_answered() {
+        let server = start(readiness(Store::Up, CURRENT)).await;
+        for _ in 0..50 {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: admin\r\n\r\n").await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
+        }
     }
 
     #[tokio::test]

@@ -20,7 +20,6 @@ impl CommandLimits {
 }
 
 /// Whether a text has at least one character, and no more than a limit.
-#[expect(clippy::ptr_arg, reason = "called by what garde derives")]
 pub(crate) fn length_up_to(limit: usize) -> impl FnOnce(&String, &CommandLimits) -> garde::Result {
     move |text, _limits| {
         if (1..=limit).contains(&text.chars().count()) {

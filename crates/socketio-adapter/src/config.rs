@@ -54,6 +54,9 @@ pub struct LimitsConfig {
     /// How long a client may take to send its request head.
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
+    /// How long a connection without a request may stay open for the next one.
+    #[serde(with = "humantime_serde")]
+    pub keep_alive_timeout: Duration,
     /// How long a client may take to send a request body.
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,

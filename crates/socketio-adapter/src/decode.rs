@@ -8,6 +8,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use crate::packet_head::name_as_sent;
+
 /// An event as a client sent it: its name, and its argument if there is exactly one.
 #[derive(Debug)]
 pub(crate) struct Packet<'a> {
@@ -29,6 +31,7 @@ pub(crate) fn packet(data: &str) -> Result<Packet<'_>, serde_json::Error> {
         fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
             let name =
                 sequence.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+            let name = name_as_sent(name);
             let first: Option<&RawValue> = sequence.next_element()?;
             let mut several = false;
             while sequence.next_element::<IgnoredAny>()?.is_some() {

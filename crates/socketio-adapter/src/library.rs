@@ -12,7 +12,7 @@ use tokio::{task::unconstrained, time::sleep};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::{config::LimitsConfig, legacy_connect, websocket::WebSocketStream};
+use crate::{config::LimitsConfig, polling_payload, websocket::WebSocketStream};
 
 /// Packets that may wait in the library's own queue of one session. Domain events wait there only
 /// while the client polls, and all of them go out with the next poll: python-engineio clients give up
@@ -173,7 +173,7 @@ impl EngineProtocol {
     /// The packets of a payload that the library made, but for those that say nothing.
     fn packets(self, payload: &str) -> Vec<String> {
         let packets = match self {
-            Self::V3 => legacy_connect::packets(payload).unwrap_or_default(),
+            Self::V3 => polling_payload::packets(payload).unwrap_or_default(),
             Self::V4 => payload.split(SEPARATOR).collect(),
         };
         let says_something = |packet: &&str| !packet.is_empty() && *packet != NOOP;

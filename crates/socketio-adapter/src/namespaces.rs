@@ -1,6 +1,6 @@
 //! The Socket.IO namespaces: who may join one, and what happens then.
 
-use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use game_realtime_application::{
@@ -9,6 +9,7 @@ use game_realtime_application::{
     wire::{Answer, ErrorCode, Failure},
 };
 use game_realtime_domain::Namespace;
+use serde_json::value::RawValue;
 use socketioxide::{
     ProtocolVersion, SocketIo,
     adapter::LocalAdapter,
@@ -45,11 +46,11 @@ impl Presented {
     /// Takes what it understands: a guest's nonsense is ignored, a player's token that is no string is
     /// one that does not verify, a cursor that is no string is malformed.
     pub(crate) fn parse(json: &str) -> Self {
-        let auth: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
-        let text = |key: &str| match auth.get(key) {
-            None | Some(serde_json::Value::Null) => None,
-            Some(serde_json::Value::String(text)) => Some(text.clone()),
-            Some(other) => Some(other.to_string()),
+        // Field by field: one that cannot be read, such as half of a surrogate pair, is no other's fault.
+        let auth: HashMap<String, &RawValue> = serde_json::from_str(json).unwrap_or_default();
+        let text = |key: &str| match auth.get(key).map(|value| value.get()) {
+            None | Some("null") => None,
+            Some(value) => Some(serde_json::from_str(value).unwrap_or_else(|_| value.to_owned())),
         };
         Self { token: text("token"), cursor: text("cursor") }
     }

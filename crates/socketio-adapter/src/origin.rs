@@ -1,11 +1,11 @@
 //! Which web pages may use the gateway: the Origin check, and what CORS asks for.
 
 use http::{
-    HeaderMap, HeaderValue, Method, Response,
+    HeaderMap, HeaderName, HeaderValue, Method, Response,
     header::{
         ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
-        ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, HOST,
-        ORIGIN, VARY,
+        ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+        ACCESS_CONTROL_REQUEST_HEADERS, HOST, ORIGIN, VARY,
     },
 };
 
@@ -80,18 +80,34 @@ impl Origin {
         }
     }
 
-    /// Answers a preflight.
-    pub(crate) fn apply_preflight<B>(&self, response: &mut Response<B>) {
+    /// Answers a preflight. A page of an allowed origin may send whatever headers it asks for, as with the
+    /// official server: those of tracing, for example.
+    pub(crate) fn apply_preflight<B>(&self, request: &HeaderMap, response: &mut Response<B>) {
         self.apply(response);
         let headers = response.headers_mut();
         headers
             .insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS"));
-        headers.insert(
-            ACCESS_CONTROL_ALLOW_HEADERS,
-            HeaderValue::from_static("Authorization, Content-Type"),
-        );
+        let asked = match self {
+            Self::None | Self::Refused => None,
+            Self::Allowed(_) => asked_headers(request),
+        };
+        let usual = HeaderValue::from_static("Authorization, Content-Type");
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.unwrap_or(usual));
+        headers.append(VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
+}
+
+/// The names of the headers that a preflight asks for. `None` if there are none, or some are no names.
+fn asked_headers(request: &HeaderMap) -> Option<HeaderValue> {
+    let mut names = Vec::new();
+    for value in request.get_all(ACCESS_CONTROL_REQUEST_HEADERS) {
+        for name in value.to_str().ok()?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            names.push(name.parse::<HeaderName>().ok()?);
+        }
+    }
+    let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
+    HeaderValue::from_str(&names.join(", ")).ok().filter(|names| !names.is_empty())
 }
 
 /// The methods that the endpoints know.
@@ -133,6 +149,32 @@ mod tests {
         assert!(check(&["https://play.example"], "https://play.example", "game.example"));
         assert!(!check(&["https://play.example"], "http://play.example", "game.example"));
         assert!(check(&["*"], "null", "game.example"));
+    }
+
+    #[test]
+    fn a_page_may_send_the_headers_it_asks_for_if_they_are_headers() {
+        let usual = "Authorization, Content-Type";
+        for (asked, allowed) in [
+            (&["traceparent"][..], "traceparent"),
+            (&["Authorization,X-Game-Build , baggage"], "authorization, x-game-build, baggage"),
+            (&["a", "b,c"], "a, b, c"),
+            (&[""], usual),
+            (&[], usual),
+            (&["a b"], usual),
+            (&["a", "b:c"], usual),
+            (&["*"], "*"),
+        ] {
+            let mut request = HeaderMap::new();
+            for asked in asked {
+                request.append(ACCESS_CONTROL_REQUEST_HEADERS, asked.parse().unwrap());
+            }
+            let origin = Origin::Allowed(HeaderValue::from_static("https://play.example"));
+            let mut response = Response::new(());
+            origin.apply_preflight(&request, &mut response);
+            assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_HEADERS], allowed, "{asked:?}");
+            let vary: Vec<_> = response.headers().get_all(VARY).iter().collect();
+            assert_eq!(vary, ["Origin", "Access-Control-Request-Headers"]);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use game_realtime_application::{
 };
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -21,6 +21,7 @@ use crate::{
     config::{HttpConfig, LimitsConfig},
     drain::drain,
     gateway::{Gateway, UseCases},
+    http_stream::{HeadTimer, HttpStream, Progress},
     library::Library,
     namespaces,
     peer::{Peer, Slots},
@@ -163,7 +164,12 @@ async fn serve(
     if let Err(error) = prepare(&tcp, limits.write_timeout) {
         debug!(%error, "socket options not set");
     }
+    let progress = Arc::<Progress>::default();
+    let timer =
+        HeadTimer::new(Arc::clone(&progress), limits.header_timeout, limits.keep_alive_timeout);
+    let stream = HttpStream::new(tcp, Arc::clone(&progress));
     let answer = service_fn(move |request: Request<Incoming>| {
+        progress.answer_begins();
         let (service, peer) = (Arc::clone(&service), peer.clone());
         async move {
             let answer: Response<_> = service.answer(request, peer).await;
@@ -171,10 +177,10 @@ async fn serve(
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(timer)
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(tcp), answer)
+        .serve_connection(TokioIo::new(stream), answer)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -19,10 +19,11 @@ use crate::{
     config::HttpConfig,
     engine_session::{self, EngineSession, EngineSessions, WayIn},
     gateway::Gateway,
-    handshake, legacy_connect,
+    handshake,
     library::{EngineProtocol, Library, opened_session},
     origin::{Origin, OriginPolicy, is_known},
     peer::{Peer, Slot},
+    polling_payload,
     query::Query,
     upgrade::Upgrade,
 };
@@ -59,7 +60,7 @@ impl Service {
             Origin::Refused => error(StatusCode::FORBIDDEN, "forbidden"),
             Origin::None | Origin::Allowed(_) if request.method() == Method::OPTIONS => {
                 let mut preflight = empty(StatusCode::NO_CONTENT);
-                origin.apply_preflight(&mut preflight);
+                origin.apply_preflight(request.headers(), &mut preflight);
                 return preflight;
             }
             Origin::None | Origin::Allowed(_) if !is_known(request.method()) => {
@@ -120,11 +121,10 @@ impl Service {
         let content_type = parts.headers.get(CONTENT_TYPE);
         // As the library tells them apart.
         let is_text = content_type.is_none_or(|it| it != "application/octet-stream");
-        let body = if query.protocol == Some(EngineProtocol::V3) && is_text {
-            let joins_by_packet = engine_request.way_in == WayIn::SocketIoNamespace;
-            legacy_connect::checked_payload(body, joins_by_packet)
-        } else {
-            body
+        let joins_by_packet = engine_request.way_in == WayIn::SocketIoNamespace;
+        let body = match query.protocol {
+            Some(protocol) => polling_payload::checked(body, protocol, is_text, joins_by_packet),
+            None => body,
         };
         let mut lean = Request::new(Full::new(body));
         *lean.method_mut() = parts.method.clone();

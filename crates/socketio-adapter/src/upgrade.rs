@@ -9,8 +9,9 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     engine_session::{self, EngineSession},
+    frame_filter::FrameFilter,
     gateway::Gateway,
-    legacy_connect::FrameFilter,
+    http_stream::HttpStream,
     library::EngineProtocol,
     peer::Slot,
     websocket::{Pause, Probe, Transport, Upgraded, WebSocketStream},
@@ -111,7 +112,7 @@ impl Upgrade {
         dropped: Option<Box<dyn FnOnce() + Send>>,
     ) {
         let legacy = self.joins_by_packet && self.protocol == EngineProtocol::V3;
-        let filter = legacy.then(FrameFilter::default);
+        let filter = FrameFilter::new(legacy);
         let stream = WebSocketStream::new(Arc::clone(transport), unread, filter, dropped);
         self.gateway.library().take_websocket(stream, self.lean);
     }
@@ -122,6 +123,6 @@ async fn upgraded(mut request: Request<Incoming>) -> Option<(TcpStream, Vec<u8>)
     let upgraded = hyper::upgrade::on(&mut request).await.ok()?;
     // Its headers take memory.
     drop(request);
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
+    let parts = upgraded.downcast::<TokioIo<HttpStream>>().ok()?;
+    Some((parts.io.into_inner().into_tcp(), parts.read_buf.to_vec()))
 }

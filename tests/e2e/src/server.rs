@@ -109,6 +109,12 @@ impl Server {
         self.process.id()
     }
 
+    /// The port of operators.
+    #[must_use]
+    pub fn admin_port(&self) -> u16 {
+        self.admin_port
+    }
+
     /// GETs a path of the admin port; `None` while nobody answers there.
     pub async fn admin(&self, path: &str) -> Option<Response> {
         get(self.admin_port, path).await.ok()

@@ -120,7 +120,10 @@ async fn a_preflight_is_answered_for_those_who_may_and_refused_for_others() {
             let headers = [
                 ("Origin", origin),
                 ("Access-Control-Request-Method", "POST"),
-                ("Access-Control-Request-Headers", "authorization,content-type"),
+                (
+                    "Access-Control-Request-Headers",
+                    "authorization,content-type,traceparent, X-Game-Build",
+                ),
             ];
             request("OPTIONS", server.port(), &path, &headers, "").await.unwrap()
         };
@@ -131,14 +134,17 @@ async fn a_preflight_is_answered_for_those_who_may_and_refused_for_others() {
         assert_eq!(header("Access-Control-Allow-Credentials"), "true");
         assert_eq!(header("Vary"), "origin");
         assert!(header("Access-Control-Allow-Methods").contains("post"));
-        for name in ["authorization", "content-type"] {
+        for name in ["authorization", "content-type", "traceparent", "x-game-build"] {
             assert!(header("Access-Control-Allow-Headers").contains(name), "{name}");
         }
+        let vary = allowed.head.to_ascii_lowercase();
+        assert!(vary.contains("vary: access-control-request-headers"), "{vary}");
         for origin in ["https://evil.example", "null"] {
             let refused = ask(origin).await;
             assert_eq!(refused.status, 403, "{refused:?}");
             assert_eq!(refused.header("Access-Control-Allow-Origin"), None);
             assert_eq!(refused.header("Access-Control-Allow-Methods"), None);
+            assert_eq!(refused.header("Access-Control-Allow-Headers"), None);
         }
     }
     server.stop().await;

@@ -11,61 +11,50 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{State, Transport};
-use crate::legacy_connect::{FrameFilter, take};
+use crate::frame_filter::{FrameFilter, take};
 
 /// The library's end of a [`Transport`].
 pub(crate) struct WebSocketStream {
     transport: Arc<Transport>,
     /// What was read with the HTTP request and belongs to the WebSocket.
     unread: Bytes,
-    /// For clients of version 2 that join namespaces.
-    filter: Option<Box<FrameFilter>>,
+    filter: FrameFilter,
     /// Called when the library lets go of the stream.
     dropped: Option<Box<dyn FnOnce() + Send>>,
 }
-
-/// What is read at once for a filter, in bytes.
-const FILTERED_READ: usize = 2048;
 
 impl WebSocketStream {
     pub(crate) fn new(
         transport: Arc<Transport>,
         unread: &[u8],
-        mut filter: Option<FrameFilter>,
+        mut filter: FrameFilter,
         dropped: Option<Box<dyn FnOnce() + Send>>,
     ) -> Self {
-        let unread = match &mut filter {
-            Some(filter) => filter.filter(unread),
-            // A copy: the original keeps hyper's whole read buffer alive.
-            None => Bytes::copy_from_slice(unread),
-        };
-        Self { transport, unread, filter: filter.map(Box::new), dropped }
+        // A copy: the original keeps hyper's whole read buffer alive.
+        let unread = filter.filter(unread).unwrap_or_else(|| Bytes::copy_from_slice(unread));
+        Self { transport, unread, filter, dropped }
     }
 
-    /// Reads through the filter; what does not fit into the buffer stays unread.
-    fn read_filtered(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<Filtered> {
-        let mut raw = [0; FILTERED_READ];
-        let read = self.transport.tcp.try_read(&mut raw)?;
-        let raw = raw.get(..read).unwrap_or_default();
-        let Some(filter) = &mut self.filter else { return Ok(Filtered::End) };
-        if raw.is_empty() {
-            return Ok(Filtered::End);
+    /// Reads into the buffer, where what the filter lets pass stays; what it changes and does not fit stays
+    /// unread. Whether that gave anything, if only the end.
+    fn read(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<bool> {
+        let room = buffer.initialize_unfilled();
+        let read = self.transport.tcp.try_read(room)?;
+        if read == 0 {
+            // What is held back now never becomes a packet.
+            return Ok(true);
         }
-        self.unread = filter.filter(raw);
-        if self.unread.is_empty() {
-            return Ok(Filtered::Incomplete);
+        match self.filter.filter(room.get(..read).unwrap_or_default()) {
+            None => buffer.advance(read),
+            // The beginning of a frame that is held back.
+            Some(filtered) if filtered.is_empty() => return Ok(false),
+            Some(filtered) => {
+                self.unread = filtered;
+                take(&mut self.unread, buffer);
+            }
         }
-        take(&mut self.unread, buffer);
-        Ok(Filtered::Some)
+        Ok(true)
     }
-}
-
-/// What a filtered read gave.
-enum Filtered {
-    Some,
-    /// Only the beginning of a frame.
-    Incomplete,
-    End,
 }
 
 impl AsyncRead for WebSocketStream {
@@ -90,19 +79,7 @@ impl AsyncRead for WebSocketStream {
         }
         loop {
             ready!(self.transport.tcp.poll_read_ready(context))?;
-            let read = if self.filter.is_some() {
-                self.read_filtered(buffer).map(|filtered| match filtered {
-                    Filtered::Some | Filtered::End => true,
-                    Filtered::Incomplete => false,
-                })
-            } else {
-                let read = self.transport.tcp.try_read(buffer.initialize_unfilled());
-                read.map(|read| {
-                    buffer.advance(read);
-                    true
-                })
-            };
-            match read {
+            match self.read(buffer) {
                 Ok(true) => return Poll::Ready(Ok(())),
                 Ok(false) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

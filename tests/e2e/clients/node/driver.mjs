@@ -18,7 +18,8 @@
 //
 // With `resume`, a reconnecting client comes back with the last cursor it saw. With `insist`, one that
 // is refused for a while when it comes back tries again, which the libraries leave to the game. In
-// `args`, {"$binary": "<base64>"} stands for a Buffer, both ways.
+// `args`, {"$binary": "<base64>"} stands for a Buffer, both ways, and {"$utf16": [55357]} for a text of
+// these code units.
 import http from "node:http";
 import https from "node:https";
 import { createRequire } from "node:module";
@@ -55,6 +56,7 @@ function fromWire(value) {
   if (Array.isArray(value)) return value.map(fromWire);
   if (value && typeof value === "object") {
     if (typeof value.$binary === "string") return Buffer.from(value.$binary, "base64");
+    if (Array.isArray(value.$utf16)) return String.fromCharCode(...value.$utf16);
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fromWire(item)]));
   }
   return value;

@@ -38,6 +38,8 @@ def from_wire(value):
     if isinstance(value, dict):
         if isinstance(value.get("$binary"), str):
             return base64.b64decode(value["$binary"])
+        if isinstance(value.get("$utf16"), list):
+            return "".join(map(chr, value["$utf16"]))
         return {key: from_wire(item) for key, item in value.items()}
     return value
 
