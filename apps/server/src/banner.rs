@@ -1,9 +1,8 @@
 //! What somebody at a terminal wants to know first.
 
-use std::{
-    io::{self, Write as _},
-    net::SocketAddr,
-};
+use std::{net::SocketAddr, time::Duration};
+
+use crate::standard_error;
 
 /// Says where to connect and what to try.
 pub(crate) fn print(http: SocketAddr, base_path: &str) {
@@ -14,6 +13,5 @@ pub(crate) fn print(http: SocketAddr, base_path: &str) {
          \n  a token:  just token alice\
          \n  try it:   just demo        (in another terminal)\n\n"
     );
-    // On a terminal that is gone there is nobody to tell.
-    io::stderr().write_all(text.as_bytes()).ok();
+    standard_error::say(text, Duration::ZERO);
 }

@@ -16,12 +16,14 @@ use crate::{
     cli::{Cli, Command, Token},
     clock::SystemClock,
     config::{self, ConfigFile, Loaded},
-    open_files, panic_hook, serve, telemetry,
+    open_files, panic_hook, serve, standard_error, telemetry,
     usage_error::UsageError,
 };
 
 /// How long the process waits for blocking work, such as a last write, after everything ended.
 const BLOCKING_GRACE: Duration = Duration::from_secs(1);
+/// How long the process waits for whoever reads its last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How many tasks a thread resumes before it looks at what the sockets brought. A step of a client that
 /// comes in takes some 100 us, so with tokio's 61 whoever plays would wait for several milliseconds.
 const POLLS_BETWEEN_EVENTS: u32 = 8;
@@ -54,7 +56,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<()> {
 /// Says on the standard error what went wrong.
 pub(crate) fn complain(error: &anyhow::Error) {
     // If nobody can be told, the exit code still says it.
-    writeln!(io::stderr(), "{error:#}").ok();
+    standard_error::say(format!("{error:#}\n"), LAST_WORDS);
 }
 
 fn load(file: Option<&ConfigFile>) -> Result<Loaded, UsageError> {
@@ -62,16 +64,18 @@ fn load(file: Option<&ConfigFile>) -> Result<Loaded, UsageError> {
 }
 
 fn serve(loaded: Loaded) -> anyhow::Result<()> {
-    telemetry::init(&loaded.config.log)?;
+    let log = telemetry::init(&loaded.config.log)?;
     panic_hook::install();
     open_files::make_room(loaded.config.limits.tcp_connections);
+    log.start().context("cannot start the thread that writes the log")?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .event_interval(POLLS_BETWEEN_EVENTS)
         .build()?;
-    let served = caught_now(|| runtime.block_on(serve::run(loaded)));
+    let served = caught_now(|| runtime.block_on(serve::run(loaded, &log)));
     // In any case: the runtime's own end waits for blocking work without a limit.
     runtime.shutdown_timeout(BLOCKING_GRACE);
+    log.flush();
     served?
 }
 
@@ -98,5 +102,9 @@ fn token(loaded: &Loaded, arguments: &Token) -> anyhow::Result<()> {
 /// Prints the result of a command, which is the only thing its standard output carries.
 fn print(result: impl Display) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{result}").and_then(|()| stdout.flush()).context("cannot write the result")
+    match writeln!(stdout, "{result}").and_then(|()| stdout.flush()) {
+        // Whoever reads it, such as `head`, has had enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write the result"),
+    }
 }

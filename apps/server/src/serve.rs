@@ -2,19 +2,16 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use game_realtime_admin_adapter::{self as admin, Metrics, Readiness};
 use game_realtime_application::{
-    panics::{Watchdog, panic_point},
+    panics::Watchdog,
     ports::{Clock as _, IdGenerator as _},
 };
 use game_realtime_domain::NodeId;
 use game_realtime_otlp_adapter::OtlpExport;
 use game_realtime_socketio_adapter::SocketIoServer;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
@@ -22,6 +19,8 @@ use crate::{
     banner,
     clock::{SystemClock, UuidV7Generator},
     config::{Config, Loaded, LogFormat},
+    log_output::LogOutput,
+    signals::stop_on_signal,
     usage_error::UsageError,
     wiring::{self, Store},
 };
@@ -36,13 +35,13 @@ const LAST_WRITES: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`UsageError`] when something the configuration names cannot be used, anything else when the
 /// server fails.
-pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
+pub(crate) async fn run(loaded: Loaded, log: &Arc<LogOutput>) -> anyhow::Result<()> {
     let Loaded { config, settings } = loaded;
     let not_bound = |key: &str, error: &io::Error| {
         UsageError::from(settings.fault(key, format!("cannot listen: {error}")))
     };
     let watchdog = Watchdog::new();
-    let stop = stop_on_signal(&watchdog)?;
+    let stop = stop_on_signal(&watchdog, Arc::clone(log))?;
     let metrics = Metrics::install()?;
     let node_id = NodeId(UuidV7Generator.next(SystemClock.now()));
     let admin_listener =
@@ -122,32 +121,6 @@ async fn give_up(
     // What was accepted is written, and etcd need not wait for the leases to end; if it works.
     timeout(LAST_WRITES, store.close()).await.ok();
     bail!("the task \"{task}\" panicked")
-}
-
-/// A token that the first signal cancels. The second one ends the process at once.
-fn stop_on_signal(watchdog: &Watchdog) -> anyhow::Result<CancellationToken> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
-    let stop = CancellationToken::new();
-    let first = stop.clone();
-    let follow = async move {
-        let mut signaled = async || {
-            tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            }
-        };
-        let name = signaled().await;
-        panic_point("signals");
-        info!(signal = name, "stopping");
-        first.cancel();
-        let name = signaled().await;
-        warn!(signal = name, "stopping at once");
-        std::process::exit(1);
-    };
-    // Ends with the process.
-    tokio::spawn(watchdog.clone().watch("signals", follow));
-    Ok(stop)
 }
 
 fn announce(config: &Config, node_id: NodeId, http: SocketAddr, admin: SocketAddr) {

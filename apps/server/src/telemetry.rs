@@ -1,6 +1,9 @@
 //! Where log lines go: to the standard output, one JSON object each, or prettier for people.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    io::{self, IsTerminal as _},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use tracing::{Subscriber, subscriber::set_global_default};
@@ -9,21 +12,33 @@ use tracing_subscriber::{
     fmt::{self, MakeWriter},
 };
 
-use crate::config::{LogConfig, LogFormat};
+use crate::{
+    config::{LogConfig, LogFormat},
+    log_output::LogOutput,
+};
 
-/// Sends the log lines of the process to the standard output from now on.
+/// Sends the log lines of the process to the standard output from now on, once what is returned is
+/// started.
 ///
 /// # Errors
 /// When something else did so already, or the filter cannot be parsed.
-pub(crate) fn init(config: &LogConfig) -> anyhow::Result<()> {
+pub(crate) fn init(config: &LogConfig) -> anyhow::Result<Arc<LogOutput>> {
     let filter = filter(&config.level)?;
+    let output = Arc::new(LogOutput::default());
+    let writer = Arc::clone(&output);
     match config.format {
-        LogFormat::Json => set_global_default(json(filter, io::stdout)),
+        LogFormat::Json => set_global_default(json(filter, writer)),
         LogFormat::Pretty => set_global_default(
-            fmt::fmt().with_env_filter(filter).with_ansi(io::stdout().is_terminal()).finish(),
+            fmt::fmt()
+                .with_env_filter(filter)
+                .with_writer(writer)
+                .with_ansi(io::stdout().is_terminal())
+                .log_internal_errors(false)
+                .finish(),
         ),
     }
-    .context("log lines already go elsewhere")
+    .context("log lines already go elsewhere")?;
+    Ok(output)
 }
 
 /// Writes each event as one JSON object on a line of its own, its fields beside the time (RFC
@@ -38,6 +53,8 @@ where
         .json()
         .flatten_event(true)
         .with_span_list(false)
+        // It would say them on the standard error, and wait for whoever reads that.
+        .log_internal_errors(false)
         .finish()
 }
 

@@ -167,6 +167,10 @@ fn describe() {
         "game_realtime_panics_total",
         "Bugs of the node's: a connection's ends it, any other the process."
     );
+    describe_counter!(
+        "game_realtime_log_lines_dropped_total",
+        "Log lines that were dropped, because the standard output did not take them in time."
+    );
     describe_gauge!("game_realtime_ready", "1 if the node was ready when last asked, else 0.");
     describe_gauge!("game_realtime_build_info", "Always 1; the version is a label.");
     describe_etcd();
@@ -246,6 +250,7 @@ fn register() {
         counter!("game_realtime_refusals_total", "reason" => refusal.as_str()).absolute(0);
     }
     counter!("game_realtime_panics_total").absolute(0);
+    counter!("game_realtime_log_lines_dropped_total").absolute(0);
     counter!("game_realtime_feed_gaps_total").absolute(0);
     counter!("game_realtime_feed_unreadable_total").absolute(0);
     counter!("game_realtime_fell_behind_total").absolute(0);

@@ -37,9 +37,21 @@ impl Server {
     #[must_use]
     pub fn spawn(settings: &Settings) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = |name| File::create(directory.path().join(name)).expect("a new file").into();
+        let (stdout, stderr) = (file("stdout"), file("stderr"));
+        Self::spawn_in(directory, settings, stdout, stderr)
+    }
+
+    /// Starts a server that writes elsewhere than to its [`log`](Self::log), without waiting.
+    #[must_use]
+    pub fn spawn_writing_to(settings: &Settings, stdout: Stdio, stderr: Stdio) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self::spawn_in(directory, settings, stdout, stderr)
+    }
+
+    fn spawn_in(directory: TempDir, settings: &Settings, stdout: Stdio, stderr: Stdio) -> Self {
         let config = directory.path().join("config.toml");
         fs::write(&config, settings.toml()).expect("the directory can be written to");
-        let file = |name| File::create(directory.path().join(name)).expect("a new file");
         let mut command = settings.command();
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("GAME_REALTIME_") {
@@ -51,8 +63,8 @@ impl Server {
             .arg(&config)
             .current_dir(directory.path())
             .stdin(Stdio::null())
-            .stdout(file("stdout"))
-            .stderr(file("stderr"))
+            .stdout(stdout)
+            .stderr(stderr)
             .spawn()
             .expect("the binary starts");
         Self { process, port: settings.port(), admin_port: settings.admin_port(), directory }
@@ -139,6 +151,11 @@ impl Server {
     /// Asks the process to end, as an orchestrator does.
     pub fn terminate(&self) {
         signal(&self.process, "TERM");
+    }
+
+    /// Sends the process a signal, e.g. `HUP`.
+    pub fn signal(&self, name: &str) {
+        signal(&self.process, name);
     }
 
     /// Stops the process without ending it.

@@ -32,7 +32,8 @@ pub struct Settings {
     admin_port: u16,
     lines: Vec<(String, String)>,
     small_disk: Option<(PathBuf, usize)>,
-    open_files: Option<String>,
+    /// What a shell does before it becomes the process.
+    prelude: Option<String>,
     counted: Option<PathBuf>,
     authorities: Option<PathBuf>,
 }
@@ -47,7 +48,7 @@ impl Settings {
             admin_port,
             lines: Vec::new(),
             small_disk: None,
-            open_files: None,
+            prelude: None,
             counted: None,
             authorities: None,
         }
@@ -121,14 +122,21 @@ impl Settings {
     /// Lets the process open so many files at once, sockets among them.
     #[must_use]
     pub fn with_open_files(mut self, count: usize) -> Self {
-        self.open_files = Some(format!("ulimit -n {count}"));
+        self.prelude = Some(format!("ulimit -n {count}"));
+        self
+    }
+
+    /// Has the process ignore a signal when it begins, e.g. `HUP`, as `nohup` does.
+    #[must_use]
+    pub fn with_ignored_signal(mut self, name: &str) -> Self {
+        self.prelude = Some(format!("trap '' {name}"));
         self
     }
 
     /// As [`with_open_files`](Self::with_open_files), but the process may raise the limit.
     #[must_use]
     pub fn with_open_files_at_first(mut self, count: usize) -> Self {
-        self.open_files = Some(format!("ulimit -S -n {count}"));
+        self.prelude = Some(format!("ulimit -S -n {count}"));
         self
     }
 
@@ -174,9 +182,9 @@ impl Settings {
     }
 
     fn program(&self) -> Command {
-        if let Some(limit) = &self.open_files {
+        if let Some(prelude) = &self.prelude {
             let mut command = Command::new("sh");
-            command.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]).arg(binary());
+            command.args(["-c", &format!("{prelude} && exec \"$0\" \"$@\"")]).arg(binary());
             return command;
         }
         if let Some(file) = &self.counted {

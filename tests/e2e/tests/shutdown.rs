@@ -1,17 +1,17 @@
-//! SIGTERM: in good order and in time, whatever the clients do.
+//! SIGTERM and its like: in good order and in time, whatever the clients do.
 #![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 use std::time::Duration;
 
 use game_realtime_e2e::{
-    ConnectOptions, Driver, Form, Library, PATIENCE, Server, Settings, Store, event, free_port,
-    mint, shape,
+    Client, ConnectOptions, Driver, Form, Library, PATIENCE, Server, Settings, Store, event,
+    free_port, mint, shape,
 };
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
-    time::Instant,
+    time::{Instant, sleep},
 };
 
 /// The default `shutdown.grace`, and what a busy machine may add.
@@ -163,6 +163,83 @@ async fn a_second_signal_ends_it_at_once() {
     server.terminate();
     assert_eq!(server.ended().await.code(), Some(1));
     assert!(started.elapsed() < SLACK, "took {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn every_signal_that_asks_for_the_end_begins_a_drain() {
+    for name in ["INT", "HUP", "QUIT"] {
+        let mut server = Server::start(&Settings::new(&Store::Memory)).await;
+        let driver = Driver::start(Library::JavaScript4);
+        let client = driver.connect(&ConnectOptions::guest(&server.url())).await.unwrap();
+        server.signal(name);
+        let reason = client.await_lifecycle("disconnect").await.reason.unwrap_or_default();
+        assert_eq!(server.ended().await.code(), Some(0), "SIG{name} {reason}");
+        let log = server.log();
+        assert!(log.contains(&format!("\"signal\":\"SIG{name}\"")), "{log}");
+        assert!(log.contains("\"message\":\"stopped\""), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_of_any_kind_ends_it_at_once() {
+    for (first, second) in [("TERM", "INT"), ("HUP", "TERM"), ("QUIT", "QUIT"), ("HUP", "HUP")] {
+        let (mut server, clients) = draining(first).await;
+        sleep(Duration::from_millis(500)).await;
+        let started = Instant::now();
+        server.signal(second);
+        assert_eq!(server.ended().await.code(), Some(1), "{first} {second}");
+        assert!(started.elapsed() < SLACK, "{first} {second} took {:?}", started.elapsed());
+        drop(clients);
+    }
+}
+
+#[tokio::test]
+async fn the_hangup_that_comes_with_another_signal_is_not_a_second_one() {
+    for first in ["TERM", "HUP"] {
+        let mut server = Server::start(&Settings::new(&Store::Memory)).await;
+        let driver = Driver::start(Library::JavaScript4);
+        let client = driver.connect(&ConnectOptions::guest(&server.url())).await.unwrap();
+        server.signal(first);
+        server.signal("HUP");
+        client.await_lifecycle("disconnect").await;
+        assert_eq!(server.ended().await.code(), Some(0), "{first}");
+    }
+}
+
+#[tokio::test]
+async fn signals_that_mean_nothing_to_a_node_end_nothing() {
+    // The last two are ignored from the beginning, as by `nohup` and a shell without job control.
+    for (name, ignored) in [("USR1", false), ("USR2", false), ("PIPE", false)]
+        .into_iter()
+        .chain([("HUP", true), ("QUIT", true)])
+    {
+        let settings = Settings::new(&Store::Memory);
+        let settings = if ignored { settings.with_ignored_signal(name) } else { settings };
+        let mut server = Server::start(&settings).await;
+        let driver = Driver::start(Library::JavaScript4);
+        let client = driver.connect(&ConnectOptions::guest(&server.url())).await.unwrap();
+        server.signal(name);
+        let ack = client.emit(event::BROADCAST, json!({"message": "hello"})).await;
+        shape::assert_committed(&ack, event::BROADCAST, false);
+        assert_eq!(server.exited(), None, "SIG{name}");
+        server.terminate();
+        assert_eq!(server.ended().await.code(), Some(0), "SIG{name}");
+    }
+}
+
+/// A server that has begun a drain of some seconds, and the clients it waits for.
+async fn draining(signal: &str) -> (Server, (Driver, Vec<Client>)) {
+    const CLIENTS: usize = 40;
+    let settings = Settings::new(&Store::Memory).with("shutdown.grace", "60s");
+    let server = Server::start(&settings).await;
+    let driver = Driver::start(Library::JavaScript4);
+    let guest = ConnectOptions::guest(&server.url()).over(&["websocket"]);
+    let clients = (0..CLIENTS).map(|_| driver.connect(&guest));
+    let clients: Vec<_> = futures_util::future::try_join_all(clients).await.unwrap();
+    server.signal(signal);
+    let first = clients.iter().map(|client| Box::pin(client.await_lifecycle("disconnect")));
+    futures_util::future::select_all(first).await;
+    (server, (driver, clients))
 }
 
 /// Asks for a WebSocket and reads the answer's head.

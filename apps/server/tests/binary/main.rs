@@ -2,6 +2,7 @@
 //! run it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot run the binary has failed")]
 
+mod closed_pipes;
 mod command_line;
 mod configuration;
 mod healthcheck;

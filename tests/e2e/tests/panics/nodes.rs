@@ -40,7 +40,7 @@ async fn a_node_that_cannot_hear_signals_does_not_live_on() {
     let mut server = Server::start(&Settings::new(&Store::Memory)).await;
     server.panic_at("signals");
     server.terminate();
-    ends(&mut server, "serve.rs", "signals").await;
+    ends(&mut server, "signals.rs", "signals").await;
 }
 
 #[tokio::test]
