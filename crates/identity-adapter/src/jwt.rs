@@ -21,6 +21,10 @@ use crate::{
 /// whoever sends it has not been identified yet.
 pub(crate) const LONGEST_TOKEN: usize = 8 * 1024;
 
+/// How early a token may be used. A provider whose clock is ahead says `nbf` of the moment it issues a
+/// token, and a client that is refused does not come back by itself.
+const EARLY: Duration = Duration::from_secs(5);
+
 /// Believes tokens that are signed with the configured key.
 pub(crate) struct JwtVerifier {
     headers: Vec<String>,
@@ -87,14 +91,15 @@ impl JwtVerifier {
         let claims = token.claims;
         let user_id = UserId::parse(claims.sub).map_err(|_| RefusedIdentity::Invalid)?;
 
-        // No leeway. A connection is closed the moment its token expires, so one accepted after
+        // No leeway here. A connection is closed the moment its token expires, so one accepted after
         // that would be closed at once, and the client would come back with the same token in a
         // loop. Clocks that disagree are mended with NTP, not by believing expired tokens.
         let expires_at = timestamp(claims.exp);
         if expires_at <= now {
             return Err(RefusedIdentity::Expired);
         }
-        if claims.nbf.is_some_and(|not_before| now < timestamp(not_before)) {
+        let early = |not_before| now.plus(EARLY) < timestamp(not_before);
+        if claims.nbf.is_some_and(early) {
             return Err(RefusedIdentity::NotYetValid);
         }
         Ok(Identity { user_id, expires_at: Some(expires_at) })

@@ -63,13 +63,15 @@ impl TrustedHeaderVerifier {
         // Even an equal second value: a proxy that adds its header to the client's instead of
         // replacing it must not be believed. A comma joins two values as well as a second line
         // does (RFC 9110, section 5.3), and proxies do join them.
-        if values.next().is_some() || value.contains(',') {
+        if values.next().is_some() || value.contains(&b',') {
             return Err(RefusedIdentity::Contradictory);
         }
         if value.is_empty() {
             return Err(RefusedIdentity::Missing);
         }
-        let user_id = UserId::parse(value.as_str()).map_err(|_| RefusedIdentity::Invalid)?;
+        // Decoded otherwise, two players in another encoding would become one.
+        let text = str::from_utf8(value).map_err(|_| RefusedIdentity::Invalid)?;
+        let user_id = UserId::parse(text).map_err(|_| RefusedIdentity::Invalid)?;
         Ok(Identity { user_id, expires_at: None })
     }
 }
@@ -109,12 +111,12 @@ mod tests {
         .unwrap()
     }
 
-    fn from(peer: Option<&str>, values: &[&str]) -> Credentials {
+    fn from(peer: Option<&str>, values: &[impl AsRef<[u8]>]) -> Credentials {
         Credentials {
             token: None,
             headers: values
                 .iter()
-                .map(|value| ("x-user-id".to_owned(), (*value).to_owned()))
+                .map(|value| ("x-user-id".to_owned(), value.as_ref().to_vec()))
                 .collect(),
             peer: peer.map(|peer| peer.parse().unwrap()),
         }
@@ -154,6 +156,27 @@ mod tests {
         ] {
             let result = verifier().identify(&from(Some("10.1.2.3"), values));
             assert_eq!(result, Err(refused), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_no_utf_8_names_nobody() {
+        for value in
+            [&b"Jos\xe9"[..], b"Jos\xe8", b"\xff", b"\xc0\xafalice", b"\xed\xa0\x80", b"alice\xc3"]
+        {
+            let result = verifier().identify(&from(Some("10.1.2.3"), &[value]));
+            assert_eq!(result, Err(RefusedIdentity::Invalid), "{value:?}");
+            let two = verifier().identify(&from(Some("10.1.2.3"), &[b"alice", value]));
+            assert_eq!(two, Err(RefusedIdentity::Contradictory), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn users_are_the_same_only_character_for_character() {
+        let ids = ["José", "Jose\u{301}", "JOSÉ", "\u{a0}José", "José\u{200b}", "Jos\u{fffd}"];
+        for id in ids {
+            let identity = verifier().identify(&from(Some("10.1.2.3"), &[id])).unwrap();
+            assert_eq!(identity.user_id.as_str(), id);
         }
     }
 

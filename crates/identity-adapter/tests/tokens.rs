@@ -120,7 +120,7 @@ async fn the_authorization_header_is_as_good_as_the_payload_and_must_agree_with_
     let alice = signed_hs256(&claims());
     let bob = signed_hs256(&claims_with(json!({ "sub": "bob" })));
     let mut credentials = Credentials {
-        headers: vec![("authorization".to_owned(), format!("bearer {alice}"))],
+        headers: vec![("authorization".to_owned(), format!("bearer {alice}").into_bytes())],
         ..Credentials::default()
     };
     assert_eq!(verifier.verify(&credentials, NOW).await.unwrap().user_id.as_str(), "alice");
@@ -140,10 +140,23 @@ async fn a_token_counts_until_the_moment_it_expires() {
 }
 
 #[tokio::test]
-async fn a_token_counts_from_its_nbf_on() {
-    assert!(result_of(claims_with(json!({ "nbf": NOW_SECONDS }))).await.is_ok());
-    let early = result_of(claims_with(json!({ "nbf": NOW_SECONDS + 1 }))).await;
-    assert_eq!(early, Err(RefusedIdentity::NotYetValid));
+async fn a_token_counts_from_five_seconds_before_its_nbf_on() {
+    for seconds in [-60.0, 0.0, 0.5, 1.0, 5.0] {
+        let nbf = f64::from(u32::try_from(NOW_SECONDS).unwrap()) + seconds;
+        assert!(result_of(claims_with(json!({ "nbf": nbf }))).await.is_ok(), "{seconds}");
+    }
+    for seconds in [5.01, 6.0, 1e12] {
+        let nbf = f64::from(u32::try_from(NOW_SECONDS).unwrap()) + seconds;
+        let early = result_of(claims_with(json!({ "nbf": nbf }))).await;
+        assert_eq!(early, Err(RefusedIdentity::NotYetValid), "{seconds}");
+    }
+}
+
+#[tokio::test]
+async fn when_a_token_was_issued_makes_no_difference() {
+    for iat in [json!(NOW_SECONDS + 1), json!(NOW_SECONDS + 3600), json!(0), json!("now")] {
+        assert!(result_of(claims_with(json!({ "iat": iat }))).await.is_ok(), "{iat}");
+    }
 }
 
 #[tokio::test]
@@ -312,7 +325,7 @@ async fn every_algorithm_refuses_the_whole_matrix() {
         for (change, refused) in [
             (json!({ "exp": NOW_SECONDS }), RefusedIdentity::Expired),
             (json!({ "exp": 1 }), RefusedIdentity::Expired),
-            (json!({ "nbf": NOW_SECONDS + 1 }), RefusedIdentity::NotYetValid),
+            (json!({ "nbf": NOW_SECONDS + 6 }), RefusedIdentity::NotYetValid),
             (json!({ "exp": null }), RefusedIdentity::Invalid),
             (json!({ "exp": "2100-01-01" }), RefusedIdentity::Invalid),
             (json!({ "sub": null }), RefusedIdentity::Invalid),
@@ -350,7 +363,7 @@ async fn every_algorithm_refuses_the_whole_matrix() {
         }
 
         let mut credentials = Credentials {
-            headers: vec![("authorization".to_owned(), format!("Bearer {other}"))],
+            headers: vec![("authorization".to_owned(), format!("Bearer {other}").into_bytes())],
             token: Some(good),
             ..Credentials::default()
         };

@@ -33,7 +33,7 @@ pub(crate) enum WayIn {
 pub(crate) struct Request {
     pub(crate) way_in: WayIn,
     /// The headers that identification asked for.
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
     /// The query parameter `cursor`.
     pub(crate) cursor: Option<String>,
     /// The other end of the TCP connection.

@@ -245,14 +245,11 @@ pub(crate) fn way_in(base_path: &str, path: &str) -> Option<WayIn> {
 }
 
 /// Copies of the headers that identification asked for.
-fn wanted(headers: &HeaderMap, names: &[String]) -> Vec<(String, String)> {
+fn wanted(headers: &HeaderMap, names: &[String]) -> Vec<(String, Vec<u8>)> {
     names
         .iter()
         .flat_map(|name| {
-            headers.get_all(name).iter().map(|value| {
-                // What is not text cannot be an identity, but must not count as absent either.
-                (name.clone(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-            })
+            headers.get_all(name).iter().map(|value| (name.clone(), value.as_bytes().to_vec()))
         })
         .collect()
 }

@@ -4,6 +4,10 @@ use game_realtime_e2e::{
     ConnectOptions, Driver, Form, Library, Namespace, Server, Settings, Store, mint, request, shape,
 };
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 fn settings(proxies: &str) -> Settings {
     Settings::new(&Store::Memory)
@@ -91,6 +95,36 @@ async fn two_lines_of_the_header_are_two_values() {
             }
         };
         assert!(told.starts_with(answer), "{headers:?}: {told}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_header_that_is_no_text_names_nobody() {
+    let server = Server::start(&settings(r#"["127.0.0.1/32"]"#)).await;
+    for (value, answer) in [
+        ("José".as_bytes(), "40/core/game/v1/real-time/private,{\"sid\""),
+        (b"Jos\xe9", "44/core/game/v1/real-time/private,{\"message\":\"unauthenticated\"}"),
+        (b"Jos\xe8", "44/core/game/v1/real-time/private,{\"message\":\"unauthenticated\"}"),
+    ] {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
+        let path = "/socket.io/?EIO=4&transport=polling";
+        let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-User-ID: ");
+        stream.write_all(&[head.as_bytes(), value, b"\r\n\r\n"].concat()).await.unwrap();
+        let mut opened = String::new();
+        stream.read_to_string(&mut opened).await.unwrap();
+        let (_, rest) = opened.split_once("\"sid\":\"").unwrap();
+        let path = format!("{path}&sid={}", rest.split('"').next().unwrap());
+        let join = "40/core/game/v1/real-time/private,";
+        let text = [("Content-Type", "text/plain;charset=UTF-8")];
+        request("POST", server.port(), &path, &text, join).await.unwrap();
+        let told = loop {
+            let polled = request("GET", server.port(), &path, &[], "").await.unwrap();
+            if let Some(packet) = polled.body.split('\u{1e}').find(|packet| *packet != "2") {
+                break packet.to_owned();
+            }
+        };
+        assert!(told.starts_with(answer), "{value:?}: {told}");
     }
     server.stop().await;
 }

@@ -1,14 +1,14 @@
 //! What no single type can say: bounds, and keys that depend on each other.
 
 mod addresses;
+mod secrets;
 mod store;
 mod traces;
 
 use std::{fmt::Display, time::Duration};
 
-use game_realtime_identity_adapter::{DEVELOPMENT_SECRET, build_verifier};
+use game_realtime_identity_adapter::build_verifier;
 use game_realtime_socketio_adapter::RatesConfig;
-use secrecy::ExposeSecret as _;
 
 use super::{Config, Fault, Settings};
 use crate::telemetry;
@@ -20,7 +20,9 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 pub(super) fn validate(config: &Config, settings: &Settings, known: &[Fault]) -> Vec<Fault> {
     let mut checks = Checks { settings, faults: Vec::new() };
     addresses::check(&config.http, &config.admin, &mut checks);
-    if let Err(weak) = config.admin.token() {
+    secrets::check(config, &mut checks);
+    let padded = secrets::is_padded(config.admin.api_token.as_ref());
+    if let Some(weak) = config.admin.token().err().filter(|_| !padded) {
         checks.faults.push(settings.fault("admin.api_token", weak));
     }
     durations(config, &mut checks);
@@ -142,15 +144,4 @@ fn identity(config: &Config, checks: &mut Checks<'_>) {
     for fault in build_verifier(&config.auth).err().unwrap_or_default() {
         checks.faults.push(checks.settings.fault(fault.key, fault.problem));
     }
-    let secret = config.auth.jwt.secret.as_ref();
-    checks.require(
-        "auth.jwt.secret",
-        config.http.host.is_loopback()
-            || secret.is_none_or(|secret| secret.expose_secret() != DEVELOPMENT_SECRET),
-        format_args!(
-            "is the public development secret, which guards nothing: only allowed while http.host \
-             is a loopback address, not {}",
-            config.http.host,
-        ),
-    );
 }

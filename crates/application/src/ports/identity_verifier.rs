@@ -30,8 +30,9 @@ pub trait IdentityVerifier: Send + Sync {
 pub struct Credentials {
     /// The token of the connect payload.
     pub token: Option<String>,
-    /// The values of the headers that the verifier asked for, by lower-case name, in order.
-    pub headers: Vec<(String, String)>,
+    /// The values of the headers that the verifier asked for, by lower-case name, in order. As they came:
+    /// what is no text must not become somebody's.
+    pub headers: Vec<(String, Vec<u8>)>,
     /// The other end of the TCP connection.
     pub peer: Option<IpAddr>,
 }

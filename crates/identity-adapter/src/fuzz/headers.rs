@@ -46,7 +46,7 @@ fn one_value_from_a_proxy_is_believed_and_nothing_else() {
             token: Some("alice".to_owned()),
             headers: headers
                 .iter()
-                .map(|(name, value)| (NAMES[*name].to_owned(), value.clone()))
+                .map(|(name, value)| (NAMES[*name].to_owned(), value.clone().into_bytes()))
                 .collect(),
             peer: peer.map(|peer| PEERS[peer].parse().unwrap()),
         };
