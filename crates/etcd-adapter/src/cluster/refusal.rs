@@ -3,7 +3,8 @@
 //! Versions of etcd answer the same refusal with different gRPC codes (and now and then with a text
 //! that was meant for etcd itself), so the text decides, and the code only where the text is unknown.
 //! The texts are those of `rpctypes/error.go`, `v3rpc/util.go` and, untranslated, `auth/store.go`,
-//! `lease/lessor.go` and `etcdserver/errors.go` in etcd 3.4, 3.5.1, 3.5.21 and 3.6.5.
+//! `lease/lessor.go` and `etcdserver/errors.go` in etcd 3.4, 3.5.1, 3.5.21, 3.5.35,
+//! 3.6.5 and 3.6.16.
 
 /// Why etcd does not do what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ use Refusal::{
 };
 
 /// Parts of etcd's texts. The first that fits counts.
-const TEXTS: [(&str, Refusal); 34] = [
+const TEXTS: [(&str, Refusal); 38] = [
     // Unauthenticated; Unknown from services that call others.
     ("invalid auth token", Token),
     // Unknown before 3.5.2, with the second text; InvalidArgument since.
@@ -75,6 +76,10 @@ const TEXTS: [(&str, Refusal); 34] = [
     ("corrupt cluster", Corrupt),
     ("request is too large", Request),
     ("too many operations", Request),
+    ("duplicate key given", Request),
+    ("is a future revision", Request),
+    ("too large lease TTL", Request),
+    ("lease already exists", Request),
 ];
 
 impl Refusal {
@@ -100,7 +105,8 @@ impl Refusal {
         }
     }
 
-    /// By why a watch was cancelled. Before 3.5.5 etcd says so of a token, too, that permission was denied.
+    /// By why a watch was cancelled. Older versions (3.5.1 is one) say
+    /// of a token, too, that permission was denied.
     pub(super) fn of_cancelled_watch(reason: &str) -> Self {
         match Self::of_text(reason) {
             Some(Denied) => Token,
@@ -131,7 +137,7 @@ mod tests {
     use super::*;
 
     /// All that etcd 3.4 to 3.6 answers to calls of the gateway.
-    const ANSWERS: [(&str, Refusal); 41] = [
+    const ANSWERS: [(&str, Refusal); 45] = [
         ("etcdserver: invalid auth token", Token),
         ("etcdserver: revision of auth store is old", Token),
         ("auth: revision in header is old", Token),
@@ -172,6 +178,10 @@ mod tests {
         ("etcdserver: corrupt cluster", Corrupt),
         ("etcdserver: request is too large", Request),
         ("etcdserver: too many operations in txn request", Request),
+        ("etcdserver: duplicate key given in txn request", Request),
+        ("etcdserver: mvcc: required revision is a future revision", Request),
+        ("etcdserver: too large lease TTL", Request),
+        ("etcdserver: lease already exists", Request),
         ("rpc error: code = PermissionDenied desc = etcdserver: permission denied", Denied),
     ];
 
