@@ -74,6 +74,9 @@ struct Memory {
     full_at: Option<u64>,
 }
 
+/// How much more is kept than may be.
+type Excess<'a> = &'a (dyn Fn(&Memory) -> u64 + Sync);
+
 impl Housekeeper {
     /// Runs until it is dropped.
     pub(crate) async fn run(self) {
@@ -329,7 +332,7 @@ impl Housekeeper {
         let receipts = self.receipts(RetentionClass::State).await?;
         let too_many = receipts.bytes().saturating_sub(part);
         self.end_receipts(memory, &receipts, too_many.min(excess(memory))).await?;
-        let steps: [(_, _, &(dyn Fn(&Memory) -> u64 + Sync)); 3] = [
+        let steps: [(_, _, Excess<'_>); 3] = [
             (RetentionClass::State, part, &excess),
             (RetentionClass::Purchases, 0, &certain_excess),
             (RetentionClass::State, 0, &certain_excess),
