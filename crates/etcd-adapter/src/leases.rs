@@ -177,7 +177,11 @@ impl Leases {
         let answer = self
             .cluster
             .lease(|mut leases| async move { leases.time_to_live(id, Some(options)).await })
-            .await?;
+            .await;
+        let answer = match answer {
+            Err(error) if error.is_lease_not_found() => return Ok(None),
+            answer => answer?,
+        };
         Ok((answer.ttl() >= 0).then(|| Attached {
             revision: revision(answer.header()),
             keys: answer.keys().iter().cloned().collect(),
@@ -244,12 +248,11 @@ impl Leases {
 /// Renews one lease; `false` if it is gone.
 async fn keep_alive(cluster: &Cluster, id: LeaseId) -> Result<bool, CallError> {
     let renewed = cluster.lease(|mut leases| async move {
-        match leases.keep_alive(id).await {
-            Ok(_) => Ok(true),
-            // The client makes an error of an answer without time to live.
-            Err(etcd_client::Error::LeaseKeepAliveError(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
+        // The client makes an error of an answer without time to live.
+        leases.keep_alive(id).await.map(|_| true)
     });
-    renewed.await
+    match renewed.await {
+        Err(error) if error.is_lease_not_found() => Ok(false),
+        answer => answer,
+    }
 }

@@ -5,7 +5,8 @@
 //! through one watch (`event_feed`). `keys` is the only home of keys, `records` of stored
 //! formats. What a node registers hangs on its `leases`, which `keeper` keeps alive
 //! and `mender` puts right; `housekeeping` forgets what is old, and keeps etcd within its space. Orders to end connections are keys of their
-//! own (`kick_orders`), which every node listens to (`kick_listener`).
+//! own (`kick_orders`), which every node listens to (`kick_listener`). What it means that etcd refuses a
+//! call is one table (`cluster::refusal`).
 //!
 //! Never here: what an event means. A new event type needs one arm in `keys`.
 

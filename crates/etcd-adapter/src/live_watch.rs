@@ -7,7 +7,7 @@ use etcd_client::{WatchResponse, WatchStream};
 use game_realtime_application::ports::StoreError;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
-use crate::cluster::{Cluster, Member};
+use crate::cluster::{CallError, Cluster, Member};
 
 /// How often etcd is asked for a sign of life.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
@@ -48,11 +48,16 @@ impl LiveWatch {
                 biased;
                 message = self.stream.message() => {
                     self.heard_at = Instant::now();
-                    let message = message
-                        .map_err(StoreError::unavailable)?
-                        .ok_or_else(|| StoreError::unavailable(WatchError::Ended))?;
+                    let message = message.map_err(|error| {
+                        let error = CallError::Etcd(error);
+                        self.cluster.refused(&self.member, error.refusal());
+                        StoreError::from(error)
+                    })?;
+                    let message =
+                        message.ok_or_else(|| StoreError::unavailable(WatchError::Ended))?;
                     if message.canceled() || message.compact_revision() > 0 {
                         // If it was compacted, who follows again notices.
+                        self.cluster.cancelled(&self.member, message.cancel_reason());
                         let reason = WatchError::Canceled(message.cancel_reason().to_owned());
                         return Err(StoreError::unavailable(reason));
                     }

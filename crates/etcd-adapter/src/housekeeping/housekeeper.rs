@@ -74,6 +74,9 @@ struct Memory {
     full_at: Option<u64>,
 }
 
+/// How much more is kept than may be.
+type Excess<'a> = &'a (dyn Fn(&Memory) -> u64 + Sync);
+
 impl Housekeeper {
     /// Runs until it is dropped.
     pub(crate) async fn run(self) {
@@ -98,18 +101,9 @@ impl Housekeeper {
     }
 
     async fn round(&self, memory: &mut Memory) -> Result<(), Ended> {
-        let space = self.space().await?;
         let is_exhausted = self.log.cluster.space().is_exhausted();
-        if is_exhausted {
-            memory.full_at.get_or_insert(space.file);
-        } else if memory.full_at.is_some_and(|full_at| space.file > full_at / 8 * 9) {
-            // Somebody has raised the quota.
-            memory.full_at = None;
-        }
-        let budget = self.budget(memory, space);
-        self.log.cluster.space().holds(space.in_use, budget);
-        memory.garbage.in_use(space.in_use);
-        memory.report.space(space, self.space_budget);
+        let space = self.space(memory).await?;
+        let budget = space.and_then(|space| self.measure(memory, space, is_exhausted));
         self.report_window();
         if memory.term.is_none() && !is_exhausted {
             self.begin_term(memory).await?;
@@ -125,7 +119,9 @@ impl Housekeeper {
             memory.is_format_1_removed = true;
         }
         self.expire(memory, &deletion).await?;
-        if let Some(budget) = budget.filter(|_| memory.is_settled && !is_space_stale) {
+        if let Some((space, budget)) =
+            space.zip(budget).filter(|_| memory.is_settled && !is_space_stale)
+        {
             self.prune(memory, &deletion, space, budget).await?;
         }
         if !is_exhausted {
@@ -145,15 +141,37 @@ impl Housekeeper {
         Ok(())
     }
 
-    /// What etcd says of its space.
-    async fn space(&self) -> Result<Space, Ended> {
-        let status = self.log.cluster.status().await?;
+    /// What etcd says of its space; `None` if it does not say so to the node's user.
+    async fn space(&self, memory: &mut Memory) -> Result<Option<Space>, Ended> {
+        let status = match self.log.cluster.status().await {
+            Err(error) if error.is_denied() => {
+                memory.report.is_hidden(true);
+                return Ok(None);
+            }
+            status => status?,
+        };
+        memory.report.is_hidden(false);
         let bytes = |bytes| u64::try_from(bytes).unwrap_or_default();
-        Ok(Space {
+        Ok(Some(Space {
             file: bytes(status.db_size()),
             in_use: bytes(status.raft_used_db_size()),
             quota: Some(bytes(status.db_size_quota())).filter(|quota| *quota > 0),
-        })
+        }))
+    }
+
+    /// Notes what etcd holds. Returns what it may.
+    fn measure(&self, memory: &mut Memory, space: Space, is_exhausted: bool) -> Option<u64> {
+        if is_exhausted {
+            memory.full_at.get_or_insert(space.file);
+        } else if memory.full_at.is_some_and(|full_at| space.file > full_at / 8 * 9) {
+            // Somebody has raised the quota.
+            memory.full_at = None;
+        }
+        let budget = self.budget(memory, space);
+        self.log.cluster.space().holds(space.in_use, budget);
+        memory.garbage.in_use(space.in_use);
+        memory.report.space(space, self.space_budget);
+        budget
     }
 
     /// Publishes how far back the log reaches.
@@ -213,7 +231,7 @@ impl Housekeeper {
     async fn compact(
         &self,
         memory: &mut Memory,
-        space: Space,
+        space: Option<Space>,
         budget: Option<u64>,
     ) -> Result<bool, Ended> {
         let interval = self.compaction_interval.unwrap_or_default();
@@ -226,7 +244,8 @@ impl Housekeeper {
         if let Some(running) = ended {
             match running.await {
                 Ok((revision, Ok(()))) => {
-                    debug!(revision, in_use = space.in_use, "history compacted");
+                    let in_use = space.map(|space| space.in_use);
+                    debug!(revision, in_use, "history compacted");
                     metrics::counter!("game_realtime_compactions_total").increment(1);
                     memory.garbage.compacted(revision);
                     memory.is_settled = true;
@@ -313,7 +332,7 @@ impl Housekeeper {
         let receipts = self.receipts(RetentionClass::State).await?;
         let too_many = receipts.bytes().saturating_sub(part);
         self.end_receipts(memory, &receipts, too_many.min(excess(memory))).await?;
-        let steps: [(_, _, &(dyn Fn(&Memory) -> u64 + Sync)); 3] = [
+        let steps: [(_, _, Excess<'_>); 3] = [
             (RetentionClass::State, part, &excess),
             (RetentionClass::Purchases, 0, &certain_excess),
             (RetentionClass::State, 0, &certain_excess),

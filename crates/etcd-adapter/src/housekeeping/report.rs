@@ -23,6 +23,7 @@ pub(super) struct Report {
     pruned_at: Option<Instant>,
     is_over: bool,
     is_quota_low: bool,
+    is_hidden: bool,
 }
 
 impl Report {
@@ -46,6 +47,17 @@ impl Report {
                  budget, or lower the budget to half the quota"
             );
         }
+    }
+
+    /// Notes whether etcd keeps its size from the node's user.
+    pub(super) fn is_hidden(&mut self, is_hidden: bool) {
+        if is_hidden && !self.is_hidden {
+            error!(
+                "etcd tells its size only to users with the role root, so etcd.space_budget is not \
+                 kept: events go by age alone"
+            );
+        }
+        self.is_hidden = is_hidden;
     }
 
     /// Notes whether events had to go before their retention was over.

@@ -1,6 +1,7 @@
 //! A real etcd and stores on it, for the tests of this crate.
 
 mod errors;
+mod meddler;
 mod member;
 mod raw;
 mod recorder;
@@ -26,7 +27,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-pub(crate) use self::{errors::Errors, member::Member, raw::Raw, recorder::Recorder};
+pub(crate) use self::{
+    errors::Errors, meddler::Meddler, member::Member, raw::Raw, recorder::Recorder,
+};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
