@@ -61,8 +61,9 @@ pub(crate) struct EngineSession {
     /// A polling client has been given what waited for it.
     polled: Notify,
     /// How many reasons there are to read nothing more from a polling client: full inboxes of its
-    /// connections, and refusals that are not over.
-    held_up: Mutex<u32>,
+    /// connections, and refusals that are not over. The end of a reason may be noted before its
+    /// beginning, by another task: the number is then below zero for a moment.
+    held_up: Mutex<i32>,
     relieved: Notify,
     /// Of a session that began by polling.
     polling: Option<Box<Polling>>,
@@ -137,7 +138,7 @@ impl EngineSession {
 
     /// Notes that an inbox is full, or no longer. Reading goes on when none is.
     pub(crate) fn set_congested(&self, congested: bool) {
-        if self.hold_up(congested) == 0
+        if self.hold_up(congested) <= 0
             && let Some(transport) = self.transport.get()
         {
             transport.resume_reading(Pause::Congestion);
@@ -166,10 +167,10 @@ impl EngineSession {
         self.hold_up(refusing);
     }
 
-    fn hold_up(&self, more: bool) -> u32 {
+    fn hold_up(&self, more: bool) -> i32 {
         let mut held_up = self.held_up.lock().unwrap_or_else(PoisonError::into_inner);
-        *held_up = if more { held_up.saturating_add(1) } else { held_up.saturating_sub(1) };
-        if *held_up == 0 {
+        *held_up += if more { 1 } else { -1 };
+        if *held_up <= 0 {
             self.relieved.notify_waiters();
         }
         *held_up
@@ -189,7 +190,7 @@ impl EngineSession {
     pub(crate) async fn uncongested(&self) {
         loop {
             let relieved = self.relieved.notified();
-            if *self.held_up.lock().unwrap_or_else(PoisonError::into_inner) == 0 {
+            if *self.held_up.lock().unwrap_or_else(PoisonError::into_inner) <= 0 {
                 return;
             }
             relieved.await;
@@ -220,5 +221,32 @@ impl EngineSessions {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Weak<EngineSession>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, time::Duration};
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_inbox_that_is_empty_before_it_was_noted_as_full_holds_nobody_up() {
+        let session = EngineSession::on_polling(Request {
+            way_in: WayIn::SocketIoNamespace,
+            headers: Vec::new(),
+            cursor: None,
+            peer: Ipv4Addr::LOCALHOST.into(),
+            client: Ipv4Addr::LOCALHOST.into(),
+        });
+        session.set_congested(false);
+        session.set_congested(true);
+        timeout(Duration::from_secs(1), session.uncongested()).await.unwrap();
+        session.set_congested(true);
+        assert!(timeout(Duration::from_secs(1), session.uncongested()).await.is_err());
+        session.set_congested(false);
+        timeout(Duration::from_secs(1), session.uncongested()).await.unwrap();
     }
 }
