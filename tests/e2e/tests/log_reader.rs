@@ -1,5 +1,5 @@
 //! Another process reads what a node logs. It may stop reading, or end: the players must not notice.
-#![expect(clippy::unwrap_used, reason = "tests may fail")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "tests may fail")]
 
 use std::{
     io::{PipeReader, Read as _, pipe},

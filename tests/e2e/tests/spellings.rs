@@ -1,6 +1,6 @@
 //! What JSON can spell in several ways, or stock clients send by mistake: names with escapes, numbers with a
 //! fraction of zero, halves of characters. Each gets its one answer, and the connection lives on.
-#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests may fail")]
+#![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 use std::time::Duration;
 
