@@ -75,6 +75,7 @@ fn durations(config: &Config, checks: &mut Checks<'_>) {
         ("limits.write_timeout", limits.write_timeout, Duration::from_millis(1)),
         ("limits.header_timeout", limits.header_timeout, Duration::from_millis(1)),
         ("limits.keep_alive_timeout", limits.keep_alive_timeout, Duration::from_millis(1)),
+        ("limits.upgrade_timeout", limits.upgrade_timeout, Duration::from_millis(1)),
         ("limits.body_timeout", limits.body_timeout, Duration::from_millis(1)),
         ("limits.connect_timeout", limits.connect_timeout, Duration::from_millis(1)),
         ("limits.ping_interval", limits.ping_interval, Duration::from_millis(1)),
