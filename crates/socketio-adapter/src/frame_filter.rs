@@ -24,6 +24,8 @@ const FINAL: u8 = 0x80;
 /// Changes what the library must not read among the frames of a WebSocket, as they come.
 pub(crate) struct FrameFilter {
     strip_queries: bool,
+    /// The longest payload of a frame that the library reads; it refuses others by their headers.
+    longest: usize,
     /// How much of a frame still passes as it is.
     passing: usize,
     /// What is held back.
@@ -32,8 +34,9 @@ pub(crate) struct FrameFilter {
 
 impl FrameFilter {
     /// `strip_queries` if the client may put its query into a connect packet.
-    pub(crate) fn new(strip_queries: bool) -> Self {
-        Self { strip_queries, passing: 0, held: None }
+    /// Frames with more than `longest` bytes are not looked at.
+    pub(crate) fn new(strip_queries: bool, longest: usize) -> Self {
+        Self { strip_queries, longest, passing: 0, held: None }
     }
 
     /// Takes what was read and returns what the library should read instead; `None` if it is the same.
@@ -50,8 +53,8 @@ impl FrameFilter {
             if rest.is_empty() {
                 return Some(filtered.freeze());
             }
-            let strip_queries = self.strip_queries;
-            let held = self.held.get_or_insert_with(|| Box::new(Held::new(strip_queries)));
+            let (strip_queries, longest) = (self.strip_queries, self.longest);
+            let held = self.held.get_or_insert_with(|| Box::new(Held::new(strip_queries, longest)));
             if let Some(left) = held.take(&mut rest, &mut filtered) {
                 self.held = None;
                 self.passing = left;
@@ -69,7 +72,8 @@ impl FrameFilter {
             self.passing -= passing;
             let rest = bytes.get(at..).unwrap_or_default();
             let Some(frame) = Frame::parse(rest) else { return at };
-            if frame.begins_text() && !self.is_plain(&frame, rest) {
+            let is_read = frame.begins_text() && frame.payload <= self.longest;
+            if is_read && !self.is_plain(&frame, rest) {
                 return at;
             }
             self.passing = frame.header.saturating_add(frame.payload);
@@ -102,6 +106,7 @@ impl FrameFilter {
 /// A message whose head is not complete, or the beginning of a frame's header.
 struct Held {
     head: HeadReader,
+    longest: usize,
     /// The beginning of a frame's header.
     header: Vec<u8>,
     /// What came of the message, unmasked.
@@ -115,9 +120,10 @@ struct Held {
 }
 
 impl Held {
-    fn new(strip_queries: bool) -> Self {
+    fn new(strip_queries: bool, longest: usize) -> Self {
         Self {
             head: HeadReader::new(strip_queries),
+            longest,
             header: Vec::new(),
             message: Vec::new(),
             frame: None,
@@ -140,9 +146,10 @@ impl Held {
                     return Some(released);
                 }
             } else if let Some(frame) = self.take_header(bytes) {
+                let is_read = frame.payload <= self.longest;
                 match &self.frame {
-                    None if frame.begins_text() => {}
-                    Some(_) if frame.continues() => {}
+                    None if is_read && frame.begins_text() => {}
+                    Some(_) if is_read && frame.continues() => {}
                     Some(_) if frame.is_control() => {
                         filtered.put_slice(&self.header);
                         self.header.clear();
@@ -311,7 +318,7 @@ mod tests {
 
     /// What comes out for input that is read in pieces of this size.
     fn filtered(input: &[u8], size: usize) -> Vec<u8> {
-        let mut filter = FrameFilter::new(true);
+        let mut filter = FrameFilter::new(true, usize::MAX);
         let chunks = input.chunks(size);
         let filtered = chunks.flat_map(|read| {
             filter.filter(read).map_or_else(|| read.to_vec(), |filtered| filtered.to_vec())
@@ -344,7 +351,7 @@ mod tests {
     fn frames_that_need_no_change_pass_where_they_lie() {
         let event = br#"42["core.game.state.broadcast",{"message":"a\nb"}]"#;
         let input = [frame(TEXT, event), frame(0x82, b"42[\"\\n\"]"), frame(0x89, b"")].concat();
-        let mut filter = FrameFilter::new(true);
+        let mut filter = FrameFilter::new(true, usize::MAX);
         assert_eq!(filter.filter(&input), None);
         let large = frame(TEXT, &[&event[..], &[b'x'; 10_000]].concat());
         for read in large.chunks(100) {
@@ -411,7 +418,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_bounded() {
-        let mut filter = FrameFilter::new(true);
+        let mut filter = FrameFilter::new(true, usize::MAX);
         let endless = frame(TEXT, &[b"42[\"", &vec![b'x'; 1 << 20][..]].concat());
         for read in endless.chunks(512) {
             filter.filter(read);

@@ -112,7 +112,7 @@ impl Upgrade {
         dropped: Option<Box<dyn FnOnce() + Send>>,
     ) {
         let legacy = self.joins_by_packet && self.protocol == EngineProtocol::V3;
-        let filter = FrameFilter::new(legacy);
+        let filter = FrameFilter::new(legacy, self.gateway.limits().payload_bytes);
         let stream = WebSocketStream::new(Arc::clone(transport), unread, filter, dropped);
         self.gateway.library().take_websocket(stream, self.lean);
     }

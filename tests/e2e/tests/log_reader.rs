@@ -98,7 +98,12 @@ async fn lines_that_nobody_reads_are_dropped_counted_and_said_to_be_missing() {
     let lines = lines.join().unwrap();
     let missing = lines.iter().filter_map(|line| line["dropped"].as_u64()).sum::<u64>();
     assert!(missing >= dropped, "{missing} of {dropped}");
-    assert_eq!(lines.last().unwrap()["message"], "stopped");
+    // What is dropped with the process may have a word after that.
+    assert!(
+        lines.iter().rev().take(5).any(|line| line["message"] == "stopped"),
+        "{:?}",
+        lines.last()
+    );
 }
 
 #[tokio::test]

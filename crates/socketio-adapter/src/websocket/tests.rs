@@ -141,8 +141,12 @@ struct Run {
 impl Run {
     async fn new() -> Self {
         let (transport, client) = connection().await;
-        let stream =
-            WebSocketStream::new(Arc::clone(&transport), b"", FrameFilter::new(false), None);
+        let stream = WebSocketStream::new(
+            Arc::clone(&transport),
+            b"",
+            FrameFilter::new(false, usize::MAX),
+            None,
+        );
         Self { transport, stream, client, model: Model::default(), read: Vec::new() }
     }
 
@@ -271,8 +275,12 @@ fn a_frame_larger_than_the_buffer_does_not_keep_the_mark_of_its_own_gate_away() 
         transport.hold(0);
         let large = text_frame(&[&"x".repeat(BUFFER * 2)]);
         assert_eq!(transport.push(0, &large), PushOutcome::Taken);
-        let mut stream =
-            WebSocketStream::new(Arc::clone(&transport), b"", FrameFilter::new(false), None);
+        let mut stream = WebSocketStream::new(
+            Arc::clone(&transport),
+            b"",
+            FrameFilter::new(false, usize::MAX),
+            None,
+        );
         let mark = text_frame(&["42[\"", MARK, "\",0]"]);
         let written = tokio::io::AsyncWriteExt::write_all(&mut stream, &mark);
         timeout(PATIENCE / 4, written).await.expect("the library goes on").unwrap();
@@ -287,8 +295,12 @@ fn what_waited_for_a_poll_comes_first_and_the_second_answer_to_a_probe_not_at_al
     runtime().block_on(async {
         let (transport, mut client) = connection().await;
         transport.begin_after_polling(&["42[\"a\"]".to_owned(), "2".to_owned()]);
-        let mut stream =
-            WebSocketStream::new(Arc::clone(&transport), b"", FrameFilter::new(false), None);
+        let mut stream = WebSocketStream::new(
+            Arc::clone(&transport),
+            b"",
+            FrameFilter::new(false, usize::MAX),
+            None,
+        );
         for written in ["3probe", "42[\"b\"]", "3probe"] {
             let frame = text_frame(&[written]);
             tokio::io::AsyncWriteExt::write_all(&mut stream, &frame).await.unwrap();
@@ -335,8 +347,12 @@ fn everybody_who_writes_at_once_is_heard_in_order() {
                 transport.flush();
             }
         });
-        let mut stream =
-            WebSocketStream::new(Arc::clone(&transport), b"", FrameFilter::new(false), None);
+        let mut stream = WebSocketStream::new(
+            Arc::clone(&transport),
+            b"",
+            FrameFilter::new(false, usize::MAX),
+            None,
+        );
         let library = tokio::spawn(async move {
             for number in 0..EACH {
                 let two = [numbered("written", 2 * number), numbered("written", 2 * number + 1)];
@@ -373,7 +389,8 @@ fn everybody_who_writes_at_once_is_heard_in_order() {
 fn what_is_held_back_does_not_hide_that_the_client_is_gone() {
     runtime().block_on(async {
         let (transport, mut client) = connection().await;
-        let mut stream = WebSocketStream::new(transport, b"", FrameFilter::new(false), None);
+        let mut stream =
+            WebSocketStream::new(transport, b"", FrameFilter::new(false, usize::MAX), None);
         // Half of the name of an event, with an empty mask.
         let begins = [&[0x81, 0x80 | 20, 0, 0, 0, 0][..], b"42[\"a\\t"].concat();
         tokio::io::AsyncWriteExt::write_all(&mut client, &begins).await.unwrap();
