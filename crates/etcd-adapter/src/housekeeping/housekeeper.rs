@@ -38,6 +38,10 @@ const REFRESH_ROUNDS: u32 = 120;
 /// The part of what is kept that receipts of broadcasts and messages may take, and the part that these
 /// events have before purchases: a log full of purchases would leave clients nothing to return to.
 const PART: u64 = 4;
+/// The part of the budget that broadcasts and messages have in any case before purchases, however much
+/// garbage there is. The rest of them goes only while there is less garbage than that: what is deleted is
+/// free only after a compaction, which may show that there is room enough.
+const LEAST_PART: u64 = 8;
 /// The part of the garbage by which its estimate may be too low. Purchases, and the last broadcasts and
 /// messages, go only for what is certain to be too much.
 const ESTIMATE_ERROR_PART: u64 = 4;
@@ -325,17 +329,21 @@ impl Housekeeper {
             let garbage = memory.garbage.bytes();
             excess_with(memory, garbage + garbage / ESTIMATE_ERROR_PART)
         };
+        let last_excess = |memory: &Memory| {
+            let is_clear = memory.garbage.bytes() < budget / LEAST_PART;
+            if is_clear { certain_excess(memory) } else { 0 }
+        };
         let by_space = excess(memory) > 0;
         // Receipts of broadcasts and messages beyond their part go first, then the oldest of those events
         // down to theirs, then the other receipts, then purchases and theirs, and then what is left.
-        let part = (budget - memory.garbage.reserve(budget)) / PART;
+        let part = ((budget - memory.garbage.reserve(budget)) / PART).max(budget / LEAST_PART);
         let receipts = self.receipts(RetentionClass::State).await?;
         let too_many = receipts.bytes().saturating_sub(part);
         self.end_receipts(memory, &receipts, too_many.min(excess(memory))).await?;
         let steps: [(_, _, Excess<'_>); 3] = [
             (RetentionClass::State, part, &excess),
             (RetentionClass::Purchases, 0, &certain_excess),
-            (RetentionClass::State, 0, &certain_excess),
+            (RetentionClass::State, 0, &last_excess),
         ];
         for (class, kept, excess) in steps {
             let own = self.held(class);
