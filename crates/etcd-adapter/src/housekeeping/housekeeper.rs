@@ -8,16 +8,15 @@ use game_realtime_application::{
     panics::panic_point,
     ports::{Clock, StoreError},
 };
-use game_realtime_domain::{EventType, NodeId, RetentionClass};
+use game_realtime_domain::{NodeId, RetentionClass};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
 use super::{
-    deletion::{Deleted, Deletion, Ended},
+    deletion::{Deletion, Ended},
     garbage::Garbage,
-    plan::{self, Held},
-    receipts,
+    plan,
     report::{Report, Space},
     term::Term,
 };
@@ -26,7 +25,6 @@ use crate::{
     jitter::jittered,
     leases::Leases,
     log::{reader::LogReader, segments::Segment},
-    records::ClassSize,
 };
 
 /// Between two rounds.
@@ -35,16 +33,6 @@ const PAUSE: Duration = Duration::from_millis(500);
 const STANDBY_ROUNDS: u32 = 6;
 /// Rounds of such a node between two looks at where the log begins.
 const REFRESH_ROUNDS: u32 = 120;
-/// The part of what is kept that receipts of broadcasts and messages may take, and the part that these
-/// events have before purchases: a log full of purchases would leave clients nothing to return to.
-const PART: u64 = 4;
-/// The part of the budget that broadcasts and messages have in any case before purchases, however much
-/// garbage there is. The rest of them goes only while there is less garbage than that: what is deleted is
-/// free only after a compaction, which may show that there is room enough.
-const LEAST_PART: u64 = 8;
-/// The part of the garbage by which its estimate may be too low. Purchases, and the last broadcasts and
-/// messages, go only for what is certain to be too much.
-const ESTIMATE_ERROR_PART: u64 = 4;
 /// Segments of purchases that are joined in one round.
 const JOINED_AT_ONCE: usize = 8;
 /// Segments of purchases that are joined span at most this part of their retention.
@@ -64,22 +52,19 @@ pub(crate) struct Housekeeper {
 
 /// What the task remembers from round to round.
 #[derive(Default)]
-struct Memory {
+pub(super) struct Memory {
     term: Option<Term>,
     rounds: u32,
-    garbage: Garbage,
+    pub(super) garbage: Garbage,
     compacting: Option<AbortOnDropHandle<(u64, Result<(), CallError>)>>,
     is_compaction_failing: bool,
     /// Whether what etcd held at the start is compacted: until then nobody knows what of it is garbage.
     is_settled: bool,
     is_format_1_removed: bool,
-    report: Report,
+    pub(super) report: Report,
     /// What etcd's file held when it was out of space: its quota, as far as that is known.
     full_at: Option<u64>,
 }
-
-/// How much more is kept than may be.
-type Excess<'a> = &'a (dyn Fn(&Memory) -> u64 + Sync);
 
 impl Housekeeper {
     /// Runs until it is dropped.
@@ -296,147 +281,6 @@ impl Housekeeper {
             has_compacted = true;
         }
         Ok(has_compacted)
-    }
-
-    /// Lets go of what is too old.
-    async fn expire(&self, memory: &mut Memory, deletion: &Deletion<'_>) -> Result<(), Ended> {
-        let newest = u64::try_from(self.retention.replay_events).unwrap_or(u64::MAX);
-        for class in RetentionClass::ALL {
-            let own = self.held(class);
-            let others = RetentionClass::ALL.into_iter().filter(|other| *other != class);
-            let others: Vec<_> = others.flat_map(|other| self.held(other)).collect();
-            let expired = plan::expired(&own, self.retention.of(class).events)
-                .min(plan::leaving(&own, &others, newest));
-            self.drop_oldest(memory, deletion, class, &own, expired).await?;
-        }
-        Ok(())
-    }
-
-    /// Lets go of the oldest of what is more than the budget.
-    async fn prune(
-        &self,
-        memory: &mut Memory,
-        deletion: &Deletion<'_>,
-        space: Space,
-        budget: u64,
-    ) -> Result<(), Ended> {
-        let excess_with = |memory: &Memory, garbage: u64| {
-            let kept = space.in_use.saturating_sub(garbage);
-            kept.saturating_sub(budget - memory.garbage.reserve(budget))
-        };
-        let excess = |memory: &Memory| excess_with(memory, memory.garbage.bytes());
-        let certain_excess = |memory: &Memory| {
-            let garbage = memory.garbage.bytes();
-            excess_with(memory, garbage + garbage / ESTIMATE_ERROR_PART)
-        };
-        let last_excess = |memory: &Memory| {
-            let is_clear = memory.garbage.bytes() < budget / LEAST_PART;
-            if is_clear { certain_excess(memory) } else { 0 }
-        };
-        let by_space = excess(memory) > 0;
-        // Receipts of broadcasts and messages beyond their part go first, then the oldest of those events
-        // down to theirs, then the other receipts, then purchases and theirs, and then what is left.
-        let part = ((budget - memory.garbage.reserve(budget)) / PART).max(budget / LEAST_PART);
-        let receipts = self.receipts(RetentionClass::State).await?;
-        let too_many = receipts.bytes().saturating_sub(part);
-        self.end_receipts(memory, &receipts, too_many.min(excess(memory))).await?;
-        let steps: [(_, _, Excess<'_>); 3] = [
-            (RetentionClass::State, part, &excess),
-            (RetentionClass::Purchases, 0, &certain_excess),
-            (RetentionClass::State, 0, &last_excess),
-        ];
-        for (class, kept, excess) in steps {
-            let own = self.held(class);
-            let all: u64 = own.iter().map(|held| plan::stored(held.size)).sum();
-            let oldest = plan::filling(&own, excess(memory).min(all.saturating_sub(kept)));
-            let freed = self.drop_oldest(memory, deletion, class, &own, oldest).await?;
-            metrics::counter!("game_realtime_space_pruned_events_total").increment(freed);
-            if excess(memory) > 0 {
-                let receipts = self.receipts(class).await?;
-                self.end_receipts(memory, &receipts, excess(memory)).await?;
-            }
-        }
-        memory.report.pruned(by_space, space, budget);
-        let is_over = excess(memory) > 0 && space.in_use > budget;
-        memory.report.over_budget(is_over, space, budget);
-        Ok(())
-    }
-
-    async fn receipts(&self, class: RetentionClass) -> Result<receipts::Leases, StoreError> {
-        receipts::Leases::read(&self.log, class, &self.retention, self.clock.now()).await
-    }
-
-    fn held(&self, class: RetentionClass) -> Vec<Held> {
-        let newest = *self.log.segments.newest_size().of(class);
-        plan::held(&self.log.segments.of(class), newest, self.clock.now())
-    }
-
-    /// Lets go of the oldest segments of a class. Returns how many events were deleted.
-    ///
-    /// The segments go first, and with them the promise that their events are there. What was written
-    /// under the last of them may have been committed after it, and stays until the next is dropped.
-    async fn drop_oldest(
-        &self,
-        memory: &mut Memory,
-        deletion: &Deletion<'_>,
-        class: RetentionClass,
-        held: &[Held],
-        dropped: usize,
-    ) -> Result<u64, Ended> {
-        let keys = &self.log.keys;
-        let Some(first_kept) = held.get(dropped).filter(|_| dropped > 0) else { return Ok(0) };
-        let from = keys.segments(class).into_bytes();
-        let end = keys.segment(class, first_kept.number).into_bytes();
-        deletion.keys(from, end).await?;
-        self.log.segments.forget(class, ..first_kept.number);
-        let mut events = 0;
-        let mut from = 0;
-        for segment in held.iter().take(dropped) {
-            let each = segment.size.bytes.checked_div(segment.size.events).unwrap_or_default();
-            let types = EventType::ALL.into_iter().filter(|it| it.retention_class() == class);
-            for event_type in types {
-                // The newest have the first keys.
-                let range = |from, to| {
-                    let oldest = keys.events_before(event_type, from);
-                    (keys.events_before(event_type, to), oldest)
-                };
-                let step = |deleted: Deleted| {
-                    let size = ClassSize { events: deleted.keys, bytes: deleted.keys * each };
-                    memory.garbage.add(deleted.revision, plan::garbage(size));
-                    metrics::counter!("game_realtime_pruned_events_total").increment(deleted.keys);
-                    events += deleted.keys;
-                };
-                if from == 0 {
-                    // What was left by the last time, and is all over the place.
-                    let (first, end) = range(from, segment.start);
-                    deletion.range(first, end, step).await?;
-                } else {
-                    deletion.stretch(from, segment.start, range, step).await?;
-                }
-            }
-            from = segment.start;
-        }
-        debug!(segments = dropped, events, ?class, "oldest segments of the log dropped");
-        Ok(events)
-    }
-
-    async fn end_receipts(
-        &self,
-        memory: &mut Memory,
-        receipts: &receipts::Leases,
-        bytes: u64,
-    ) -> Result<(), Ended> {
-        if bytes == 0 {
-            return Ok(());
-        }
-        let (ended, at) = receipts.end(&self.log, bytes).await?;
-        if ended > 0 {
-            memory.garbage.add(at, ended * receipts::BYTES_PER_LEASE);
-            metrics::counter!("game_realtime_pruned_receipts_total")
-                .increment(ended * receipts::PER_LEASE);
-            debug!(leases = ended, "oldest receipts let go of");
-        }
-        Ok(())
     }
 
     /// Joins old segments of purchases that hold few, so that they do not become ever more.
