@@ -15,6 +15,7 @@
 mod frame;
 #[cfg(test)]
 mod fuzz;
+mod outgoing;
 mod pause;
 mod probe;
 mod stream;
@@ -38,7 +39,10 @@ use socket2::SockRef;
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 use tokio_util::task::TaskTracker;
 
-use self::pause::Pauses;
+use self::{
+    outgoing::{Outgoing, State, write_vectored},
+    pause::Pauses,
+};
 use crate::peer::Slot;
 
 pub(crate) use frame::{CLOSE_GOING_AWAY, text_frame};
@@ -67,36 +71,6 @@ pub(crate) struct Transport {
     reading: Mutex<Reading>,
     /// Bytes have left the queue, or the transport is closed.
     progress: Notify,
-}
-
-#[derive(Default)]
-struct Outgoing {
-    /// Whole frames, but for the first, of which the beginning may be written already.
-    queue: VecDeque<Bytes>,
-    /// Bytes in `queue`.
-    queued: usize,
-    /// The gates that are held.
-    gates: Vec<(Gate, Vec<Bytes>)>,
-    /// Bytes behind gates.
-    held: usize,
-    /// The library is about to answer a probe that was answered already.
-    swallows_probe_answer: bool,
-    /// Whether a task is writing the queue.
-    writing: bool,
-    /// The library's writer, while it waits for room.
-    library: Option<Waker>,
-    state: State,
-    /// Closed because the client took nothing for too long.
-    gave_up: bool,
-}
-
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum State {
-    #[default]
-    Open,
-    /// Nothing more is taken; what is queued is still written.
-    Finishing,
-    Closed,
 }
 
 #[derive(Default)]
@@ -429,47 +403,4 @@ impl Transport {
         self.end_reading();
         self.progress.notify_waiters();
     }
-}
-
-impl Outgoing {
-    /// The system, too, gives up on a client that takes nothing (`TCP_USER_TIMEOUT`).
-    fn note(&mut self, error: &io::Error) {
-        self.gave_up |= error.kind() == io::ErrorKind::TimedOut;
-    }
-
-    /// Bytes that wait to be written.
-    fn waiting(&self) -> usize {
-        self.queued + self.held
-    }
-
-    fn queue(&mut self, frame: Bytes) {
-        self.queued += frame.len();
-        self.queue.push_back(frame);
-    }
-
-    /// Removes bytes that were written.
-    fn consume(&mut self, mut written: usize) {
-        self.queued -= written;
-        while written > 0 {
-            let Some(front) = self.queue.front_mut() else { return };
-            let part = written.min(front.len());
-            front.advance(part);
-            written -= part;
-            if front.is_empty() {
-                self.queue.pop_front();
-            }
-        }
-    }
-}
-
-fn write_vectored(tcp: &TcpStream, queue: &VecDeque<Bytes>) -> io::Result<usize> {
-    /// How many frames one system call takes at most.
-    const SLICES: usize = 64;
-    let mut slices = [io::IoSlice::new(&[]); SLICES];
-    let mut used = 0;
-    for (slice, frame) in slices.iter_mut().zip(queue) {
-        *slice = io::IoSlice::new(frame);
-        used += 1;
-    }
-    tcp.try_write_vectored(slices.get(..used).unwrap_or_default())
 }
