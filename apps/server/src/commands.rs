@@ -22,7 +22,7 @@ use crate::{
 
 /// How long the process waits for blocking work, such as a last write, after everything ended.
 const BLOCKING_GRACE: Duration = Duration::from_secs(1);
-/// How long the process waits for whoever reads its last words.
+/// How long the process waits for its last output to be read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How many tasks a thread resumes before it looks at what the sockets brought. A step of a client that
 /// comes in takes some 100 us, so with tokio's 61 whoever plays would wait for several milliseconds.
@@ -103,7 +103,7 @@ fn token(loaded: &Loaded, arguments: &Token) -> anyhow::Result<()> {
 fn print(result: impl Display) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{result}").and_then(|()| stdout.flush()) {
-        // Whoever reads it, such as `head`, has had enough.
+        // The reader, such as `head`, closes the pipe when it has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write the result"),
     }

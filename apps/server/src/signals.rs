@@ -105,7 +105,7 @@ async fn received(signal: &mut Option<Signal>) {
     }
 }
 
-/// The signals that whoever started the process wants ignored, one bit each. Only Linux tells.
+/// The signals that were set to be ignored when the process started, one bit each. Known on Linux only.
 struct Ignored(u64);
 
 impl Ignored {

@@ -53,7 +53,7 @@ where
         .json()
         .flatten_event(true)
         .with_span_list(false)
-        // It would say them on the standard error, and wait for whoever reads that.
+        // It would write them to the standard error, and block if the reader of that has stalled.
         .log_internal_errors(false)
         .finish()
 }

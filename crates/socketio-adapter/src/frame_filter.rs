@@ -217,7 +217,7 @@ impl Held {
     }
 }
 
-/// Splits off up to so many bytes.
+/// Splits off the first bytes, at most `most`.
 fn split<'a>(bytes: &mut &'a [u8], most: usize) -> &'a [u8] {
     let (first, rest) = bytes.split_at_checked(most).unwrap_or((*bytes, &[]));
     *bytes = rest;

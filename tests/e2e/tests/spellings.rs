@@ -127,7 +127,7 @@ async fn a_count_is_a_number_however_the_engine_writes_numbers() {
     .await;
 }
 
-/// Writes packets in one go, or one after the other in fragments of so many bytes with pings in between.
+/// Writes packets at once, or one after the other in fragments of a given size with pings in between.
 async fn write(raw: &mut Raw, packet: &str, fragment: usize) {
     let fragments: Vec<_> = packet.as_bytes().chunks(fragment).collect();
     for (number, payload) in fragments.iter().enumerate() {

@@ -1,4 +1,5 @@
 //! Identity by the header of a proxy: who may say it, and what it may say.
+#![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 use game_realtime_e2e::{
     ConnectOptions, Driver, Form, Library, Namespace, Server, Settings, Store, mint, request, shape,
@@ -82,18 +83,7 @@ async fn two_lines_of_the_header_are_two_values() {
         ),
     ] {
         let opened = request("GET", server.port(), path, headers, "").await.unwrap();
-        let session = opened.body.split('"').nth(3).unwrap();
-        let path = format!("{path}&sid={session}");
-        let join = "40/core/game/v1/real-time/private,";
-        let text = [("Content-Type", "text/plain;charset=UTF-8")];
-        request("POST", server.port(), &path, &text, join).await.unwrap();
-        let told = loop {
-            let polled = request("GET", server.port(), &path, &[], "").await.unwrap();
-            // Its first ping comes at once.
-            if let Some(packet) = polled.body.split('\u{1e}').find(|packet| *packet != "2") {
-                break packet.to_owned();
-            }
-        };
+        let told = told(&server, path, &opened.body).await;
         assert!(told.starts_with(answer), "{headers:?}: {told}");
     }
     server.stop().await;
@@ -113,18 +103,24 @@ async fn a_header_that_is_no_text_names_nobody() {
         stream.write_all(&[head.as_bytes(), value, b"\r\n\r\n"].concat()).await.unwrap();
         let mut opened = String::new();
         stream.read_to_string(&mut opened).await.unwrap();
-        let (_, rest) = opened.split_once("\"sid\":\"").unwrap();
-        let path = format!("{path}&sid={}", rest.split('"').next().unwrap());
-        let join = "40/core/game/v1/real-time/private,";
-        let text = [("Content-Type", "text/plain;charset=UTF-8")];
-        request("POST", server.port(), &path, &text, join).await.unwrap();
-        let told = loop {
-            let polled = request("GET", server.port(), &path, &[], "").await.unwrap();
-            if let Some(packet) = polled.body.split('\u{1e}').find(|packet| *packet != "2") {
-                break packet.to_owned();
-            }
-        };
+        let told = told(&server, path, &opened).await;
         assert!(told.starts_with(answer), "{value:?}: {told}");
     }
     server.stop().await;
+}
+
+/// Joins the session that an answer opened, and returns what the client is told.
+async fn told(server: &Server, path: &str, opened: &str) -> String {
+    let (_, rest) = opened.split_once("\"sid\":\"").unwrap();
+    let path = format!("{path}&sid={}", rest.split('"').next().unwrap());
+    let join = "40/core/game/v1/real-time/private,";
+    let text = [("Content-Type", "text/plain;charset=UTF-8")];
+    request("POST", server.port(), &path, &text, join).await.unwrap();
+    loop {
+        let polled = request("GET", server.port(), &path, &[], "").await.unwrap();
+        // Its first ping comes at once.
+        if let Some(packet) = polled.body.split('\u{1e}').find(|packet| *packet != "2") {
+            return packet.to_owned();
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Whoever reads what the program prints may have had enough of it: `print-config | head -1`.
+//! The reader of the program's output may close the pipe early: `print-config | head -1`.
 
 use std::{
     io::pipe,

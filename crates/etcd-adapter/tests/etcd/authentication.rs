@@ -3,10 +3,10 @@
 use std::{env, fs, sync::Arc, time::Duration};
 
 use etcd_client::{Client, ConnectOptions, Permission, PermissionType};
-use game_realtime_contract::{ConnectionBuilder, EventBuilder, WallClock, unique_id};
+use game_realtime_contract::{WallClock, unique_id};
 use game_realtime_etcd_adapter::{Config, EtcdStore};
 
-use crate::support::{Following, Meddler, Member, config, node, options, until};
+use crate::support::{Following, Meddler, Member, append, config, node, options, ready, until};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const ROOT: (&str, &str) = ("root", "staple");
@@ -42,16 +42,6 @@ async fn grant(etcd: &mut Client, config: &Config) {
 async fn as_root(endpoint: &str) -> Client {
     let options = ConnectOptions::new().with_user(ROOT.0, ROOT.1);
     Client::connect([endpoint], Some(options)).await.expect("etcd answers")
-}
-
-async fn append(store: &EtcdStore) -> Result<(), String> {
-    let alice = ConnectionBuilder::player("alice").build();
-    let appended = store.events().append(EventBuilder::from(&alice).broadcast("hi")).await;
-    appended.map(|_| ()).map_err(|error| format!("{error:?}"))
-}
-
-async fn ready(store: &EtcdStore) {
-    until("the node is ready", PATIENCE, || async { store.health().check().await.is_ok() }).await;
 }
 
 /// Writes now, and has the feed go on.

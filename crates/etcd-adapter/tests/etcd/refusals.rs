@@ -2,26 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use game_realtime_contract::{ConnectionBuilder, EventBuilder, WallClock};
+use game_realtime_contract::{ConnectionBuilder, WallClock};
 use game_realtime_etcd_adapter::{Config, EtcdStore};
 
-use crate::support::{Meddler, Raw, Recorder, config, node, options, shared_etcd, until};
+use crate::support::{
+    Meddler, Raw, Recorder, append, config, node, options, ready, shared_etcd, until,
+};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Invalid argument, not found, permission denied, failed precondition, unavailable, unknown, and
 /// unauthenticated.
 const CODES: [i32; 7] = [3, 5, 7, 9, 14, 2, 16];
 const ALWAYS: usize = usize::MAX;
-
-async fn append(store: &EtcdStore) -> Result<(), String> {
-    let alice = ConnectionBuilder::player("alice").build();
-    let appended = store.events().append(EventBuilder::from(&alice).broadcast("hi")).await;
-    appended.map(|_| ()).map_err(|error| format!("{error:?}"))
-}
-
-async fn ready(store: &EtcdStore) {
-    until("the node is ready", PATIENCE, || async { store.health().check().await.is_ok() }).await;
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_of_a_token_renew_it_and_the_call_is_made_again_whatever_their_code() {
@@ -124,7 +116,7 @@ async fn want_of_space_is_noticed_whatever_its_code() {
         |value: f64| (recorder.gauge("game_realtime_store_nospace") - value).abs() < f64::EPSILON;
     for code in [8, 2, 9] {
         meddler.answer("Txn", ALWAYS, code, "etcdserver: mvcc: database space exceeded");
-        append(&store).await.expect_err("there is no room");
+        append(&store).await.expect_err("the quota is exceeded");
         assert!(is(1.0), "{code}");
         meddler.pass();
         until("there is room again", PATIENCE, || async { is(0.0) }).await;

@@ -17,7 +17,9 @@ use std::{
 
 use bytesize::ByteSize;
 use game_realtime_application::{RetentionPolicy, panics::Watchdog, ports::Clock};
-use game_realtime_contract::{EVERYTHING, WallClock, keeping, unique_id};
+use game_realtime_contract::{
+    ConnectionBuilder, EVERYTHING, EventBuilder, WallClock, keeping, unique_id,
+};
 use game_realtime_domain::NodeId;
 use game_realtime_e2e::Etcd;
 use game_realtime_etcd_adapter::{Config, EtcdStore, Options, TlsConfig};
@@ -32,6 +34,7 @@ pub(crate) use self::{
 };
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// One etcd for all tests of a file: each test has a prefix of its own.
 pub(crate) async fn shared_etcd() -> &'static Etcd {
@@ -134,4 +137,17 @@ where
         sleep(POLL_INTERVAL).await;
     }
     started.elapsed()
+}
+
+/// Broadcasts once; what etcd or the node had against it.
+pub(crate) async fn append(store: &EtcdStore) -> Result<(), String> {
+    let alice = ConnectionBuilder::player("alice").build();
+    let appended = store.events().append(EventBuilder::from(&alice).broadcast("hi")).await;
+    appended.map(|_| ()).map_err(|error| format!("{error:?}"))
+}
+
+/// Waits until a node has its store.
+pub(crate) async fn ready(store: &EtcdStore) {
+    until("the node is ready", READY_WITHIN, || async { store.health().check().await.is_ok() })
+        .await;
 }

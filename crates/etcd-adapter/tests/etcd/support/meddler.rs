@@ -66,7 +66,7 @@ impl Meddler {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// How often a method was called, whoever answered.
+    /// How often a method was called, whether etcd or this proxy answered.
     pub(crate) fn calls(&self, method: &str) -> usize {
         self.rules.lock().calls.get(method).copied().unwrap_or_default()
     }
