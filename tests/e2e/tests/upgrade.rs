@@ -133,7 +133,12 @@ async fn an_upgrade_takes_what_waited_for_the_next_poll_along_and_answers_the_la
         raw.send_text("2probe").await.unwrap();
         assert_eq!(raw.hear(PATIENCE).await, Heard::Text("3probe".to_owned()));
         // The poll that waits is answered, so that the client can stop.
-        assert_eq!(polling.poll().await, ["6"]);
+        let mut last = polling.poll().await;
+        if last == ["2"] {
+            // The first ping, which may come as late as this.
+            last = polling.poll().await;
+        }
+        assert_eq!(last, ["6"]);
         // More than the library keeps for one poll.
         for number in 0..20 {
             let packet = format!("42[\"{}\",{{\"message\":\"{number}\"}}]", event::BROADCAST);
