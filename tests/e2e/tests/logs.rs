@@ -1,11 +1,14 @@
 //! What a node logs: one JSON object a line, each step of a connection's life once, and never what
 //! nobody may read.
 
+use std::time::Duration;
+
 use game_realtime_e2e::{
     Client, ConnectOptions, Driver, Library, Response, SECRET, Server, Settings, Store, event, get,
     mint, mint_with_secret, shape,
 };
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 /// What somebody says; no other part of a log looks like it.
 const TEXT: &str = "zanzibarquux";
@@ -53,6 +56,9 @@ async fn each_step_of_a_connection_and_of_the_node_is_one_line() {
     let nobody = ConnectOptions::player(&server.url(), "no token at all");
     driver.connect(&nobody).await.map(|client| client.name().to_owned()).unwrap_err();
     client.disconnect().await;
+    while !server.log().contains("connection ended") {
+        sleep(Duration::from_millis(10)).await;
+    }
     server.terminate();
     assert_eq!(server.ended().await.code(), Some(0));
 

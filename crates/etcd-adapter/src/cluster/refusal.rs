@@ -119,7 +119,8 @@ impl Refusal {
         TEXTS.iter().find(|(part, _)| text.contains(part)).map(|(_, refusal)| *refusal)
     }
 
-    /// Classifies a status code alone (<https://grpc.io/docs/guides/status-codes/>), from etcd or from the client library.
+    /// Classifies a status code alone (<https://grpc.io/docs/guides/status-codes/>), from etcd or from the
+    /// client library.
     fn of_code(code: i32) -> Self {
         match code {
             // Cancelled, unknown, deadline exceeded, internal, unavailable.
