@@ -183,12 +183,15 @@ impl Validator {
                 all.insert(request.text.clone(), first);
             }
             // Of requests that are on their way at once, a repeat may be answered first.
-            Some(Acknowledged { appended: first, .. }) => {
+            Some(known) => {
+                let first = known.appended.clone();
                 let same = first.event_id == appended.event_id
                     && first.cursor == appended.cursor
                     && first.created_at == appended.created_at;
                 let both_are_first = !first.duplicate && !appended.duplicate;
-                first.duplicate &= appended.duplicate;
+                if first.duplicate && !appended.duplicate {
+                    *known = Acknowledged { appended: appended.clone(), connection, number };
+                }
                 if !same || both_are_first {
                     let complaint =
                         format!("{} is first {first:?}, then {appended:?}", request.text);
